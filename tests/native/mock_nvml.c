@@ -1,0 +1,150 @@
+// A stand-in for NVIDIA's libnvidia-ml.so.1, so that the real pynvml can be driven on a machine without a GPU.
+//
+// Its GPUs are what the text file named by LABQ_MOCK_NVML says, read again whenever that file changes
+// (support/nvml.py writes it). A line each, words apart by blanks, `_` in a name for a blank, `-` for "not available":
+//
+//   driver VERSION                                     gpu UUID NAME TOTAL_BYTES USED_BYTES UTIL% CELSIUS MILLIWATT
+//   proc GPU PID BYTES|-     a compute process         xid GPU CODE             an event, once per event set
+//   fail GPU CODE            each query fails          lost GPU                 not even a handle is given (code 15)
+//   hang GPU                 queries block meanwhile   initfail CODE            nvmlInit fails
+//   ecc GPU CORR UNCORR      error counters            remap GPU CORR UNCORR PENDING FAILURE     row remapping
+//   mig GPU 0|1              MIG mode, else N/A
+//
+// GPU is an index, in the order of the gpu lines, which come before the lines that use it.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, TIMEOUT = 10, LOST = 15, VERSION = 25 };
+enum { MAX_GPUS = 64, MAX_PROCS = 64, MAX_XIDS = 256, POLL_MS = 10 };
+#define NOT_AVAILABLE UINT64_MAX
+#define EXPORT __attribute__((visibility("default")))
+
+// What callers pass in. A layout that drifts would read garbage, silently: so it is checked here.
+struct process { uint32_t pid; uint64_t memory; uint32_t gpu_instance, compute_instance; };
+struct sample { uint32_t pid; uint64_t time; uint32_t sm, memory, encoder, decoder; };
+struct pci { char legacy[16]; uint32_t domain, bus, device, id, subsystem; char bus_id[32]; };
+struct memory { uint64_t total, free, used; };
+struct memory_v2 { uint32_t version; uint64_t total, reserved, free, used; };
+struct temperature { uint32_t version, sensor; int32_t celsius; };
+struct event { void *device; uint64_t type, data; uint32_t gpu_instance, compute_instance; };
+struct utilization { uint32_t gpu, memory; };
+_Static_assert(sizeof(struct process) == 24, "nvmlProcessInfo_v3_t");
+_Static_assert(sizeof(struct sample) == 32, "nvmlProcessUtilizationSample_t");
+_Static_assert(sizeof(struct pci) == 68, "nvmlPciInfo_t");
+_Static_assert(sizeof(struct memory) == 24, "nvmlMemory_t");
+_Static_assert(sizeof(struct memory_v2) == 40, "nvmlMemory_v2_t");
+_Static_assert(sizeof(struct temperature) == 12, "nvmlTemperature_v1_t");
+_Static_assert(sizeof(struct event) == 32, "nvmlEventData_t");
+_Static_assert(sizeof(struct utilization) == 8, "nvmlUtilization_t");
+
+struct gpu {
+    char uuid[80], name[96];
+    uint64_t total, used, ecc[2];
+    unsigned index, util, celsius, milliwatt, remap[4], process_count;
+    int fail, mig;
+    bool hang, lost;
+    struct process processes[MAX_PROCS];
+};
+struct xid { unsigned gpu, code; };
+struct event_set { unsigned seen; uint64_t gpus; };
+
+static struct {
+    char driver[80];
+    int init_fail;
+    unsigned gpu_count, xid_count;
+    struct gpu gpus[MAX_GPUS];
+    struct xid xids[MAX_XIDS];
+} state;
+static int users;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void read_line(const char *line) {
+    char word[16], a[96], b[96];
+    unsigned long long n[6] = {0};
+    if (sscanf(line, "%15s %95s %95s", word, a, b) < 2) return;
+    if (!strcmp(word, "driver")) snprintf(state.driver, sizeof state.driver, "%.79s", a);
+    if (!strcmp(word, "initfail")) state.init_fail = atoi(a);
+    if (!strcmp(word, "gpu") && state.gpu_count < MAX_GPUS) {
+        struct gpu *new = &state.gpus[state.gpu_count];
+        sscanf(line, "%*s %79s %95s %llu %llu %llu %llu %llu", new->uuid, new->name, &n[0], &n[1], &n[2], &n[3], &n[4]);
+        for (char *c = new->name; *c; c++) if (*c == '_') *c = ' ';
+        new->index = state.gpu_count++, new->mig = -1;
+        new->total = n[0], new->used = n[1], new->util = n[2], new->celsius = n[3], new->milliwatt = n[4];
+        return;
+    }
+    unsigned index = atoi(a);
+    if (index >= state.gpu_count) return;
+    struct gpu *gpu = &state.gpus[index];
+    sscanf(line, "%*s %*s %llu %llu %llu %llu", &n[0], &n[1], &n[2], &n[3]);
+    if (!strcmp(word, "fail")) gpu->fail = n[0];
+    if (!strcmp(word, "lost")) gpu->lost = true;
+    if (!strcmp(word, "hang")) gpu->hang = true;
+    if (!strcmp(word, "mig")) gpu->mig = n[0];
+    if (!strcmp(word, "ecc")) gpu->ecc[0] = n[0], gpu->ecc[1] = n[1];
+    if (!strcmp(word, "remap")) for (int i = 0; i < 4; i++) gpu->remap[i] = n[i];
+    if (!strcmp(word, "xid") && state.xid_count < MAX_XIDS) state.xids[state.xid_count++] = (struct xid){index, n[0]};
+    if (!strcmp(word, "proc") && gpu->process_count < MAX_PROCS) {
+        bool known = sscanf(line, "%*s %*s %*s %llu", &n[1]) == 1;
+        gpu->processes[gpu->process_count++] = (struct process){n[0], known ? n[1] : NOT_AVAILABLE, UINT32_MAX, UINT32_MAX};
+    }
+}
+
+// Call with the lock held.
+static void refresh(void) {
+    static struct timespec seen;
+    static ino_t seen_file;
+    const char *path = getenv("LABQ_MOCK_NVML");
+    struct stat now;
+    char line[512];
+    FILE *file;
+    if (!path || stat(path, &now)) return;
+    if (now.st_ino == seen_file && !memcmp(&now.st_mtim, &seen, sizeof seen)) return;
+    if (!(file = fopen(path, "r"))) return;
+    memset(&state, 0, sizeof state);
+    while (fgets(line, sizeof line, file)) read_line(line);
+    fclose(file);
+    seen = now.st_mtim, seen_file = now.st_ino;
+}
+
+static void nap(void) { nanosleep(&(struct timespec){0, POLL_MS * 1000000L}, NULL); }
+static void *handle_of(unsigned index) { return (void *)(uintptr_t)(index + 1); }
+
+// Copies the GPU behind a handle, after whatever failure or delay the file asks for; no lock is held afterwards.
+static int look(void *handle, struct gpu *copy) {
+    for (;; nap()) {
+        pthread_mutex_lock(&lock);
+        refresh();
+        unsigned index = (uintptr_t)handle - 1;
+        bool found = index < state.gpu_count;
+        if (found) *copy = state.gpus[index];
+        pthread_mutex_unlock(&lock);
+        if (!users) return UNINITIALIZED;
+        if (!found) return INVALID;
+        if (!copy->hang) return copy->lost ? LOST : copy->fail;
+    }
+}
+static int put(char *to, unsigned size, const char *text) { return snprintf(to, size, "%s", text) < (int)size ? OK : TOO_SMALL; }
+
+EXPORT int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    pthread_mutex_lock(&lock);
+    refresh();
+    int result = state.init_fail;
+    if (!result) users++;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+EXPORT int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+EXPORT int nvmlShutdown(void) { return users ? (users--, OK) : UNINITIALIZED; }
+EXPORT const char *nvmlErrorString(int code) {
+    return code == OK ? "Success" : code == 9 ? "Driver Not Loaded" : code == LOST ? "GPU is lost" : "Mock NVML error";
+}
+
+#include "mock_nvml_queries.h"
