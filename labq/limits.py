@@ -1,0 +1,43 @@
+"""The cores and the memory that a job gets on a node when its spec does not say. Pure.
+
+A job without ``--cpus``/``--memory`` gets the same part of the node's cores and memory as of its GPUs,
+so that as many such jobs fit as there are GPUs. A job without GPUs gets one core and 4 GB
+(a quarter of a smaller node).
+"""
+
+from __future__ import annotations
+
+from labq.node import Node
+from labq.spec import JobSpec
+
+DEFAULT_CPUS = 1.0
+DEFAULT_MEMORY = 4 * 2**30
+
+
+def gpu_fraction(spec: JobSpec, node: Node) -> float:
+    """Return the part of the node's GPUs that the spec asks for, 0 to 1 (more when it cannot fit)."""
+    if not node.gpus or not spec.gpus.count:
+        return 0.0
+    if spec.gpus.share:
+        return spec.gpus.share / max(1, sum(gpu.memory for gpu in node.gpus))
+    return spec.gpus.count / len(node.gpus)
+
+
+def resolve_cpus(spec: JobSpec, node: Node) -> float:
+    """Return the cores that the job gets on this node."""
+    if spec.cpus is not None:
+        return spec.cpus
+    part = gpu_fraction(spec, node)
+    if part:
+        return max(0.01, min(node.cpus, int(node.cpus * part * 100) / 100))
+    return min(DEFAULT_CPUS, node.cpus)
+
+
+def resolve_memory(spec: JobSpec, node: Node) -> int:
+    """Return the bytes of main memory that the job gets on this node."""
+    if spec.memory is not None:
+        return spec.memory
+    part = gpu_fraction(spec, node)
+    if part:
+        return min(node.memory, int(node.memory * part))
+    return min(DEFAULT_MEMORY, node.memory // 4)

@@ -1,0 +1,107 @@
+"""The records of a node and its GPUs. Pure.
+
+Lives here: what a node says of itself when it registers, and what an admin has said of it.
+Must not live here: who holds what (that is in the jobs and in the leases of the store).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Seconds without a heartbeat after which a node gets no new work.
+STALE_AFTER = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU of a node, as NVML names it."""
+
+    uuid: str
+    index: int
+    model: str
+    #: bytes
+    memory: int
+    #: made up by the person who started the agent with ``--gpus sim:…``; True everywhere it is shown
+    simulated: bool = False
+    #: "" = healthy; else why nothing may be placed on it
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine that runs jobs."""
+
+    name: str
+    #: cores that jobs may use
+    cpus: float
+    #: bytes of main memory that jobs may use
+    memory: int
+    gpus: tuple[Gpu, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    #: "" = takes work; else why not, in the admin's or the agent's words
+    drained: str = ""
+    #: False after the reaper declared it lost, until it registers again
+    alive: bool = True
+    #: seconds since the epoch
+    heartbeat: float = 0.0
+    version: str = ""
+    #: engine version, driver version, host name, operating system: for people
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def takes_work(self, now: float) -> bool:
+        """Return whether new jobs may be placed here."""
+        return self.alive and not self.drained and now - self.heartbeat < STALE_AFTER
+
+    def matches(self, constraint: str) -> bool:
+        """Return whether this node satisfies one constraint (``n1``, ``!n2``, ``rack=a``, ``rack!=b``)."""
+        if "!=" in constraint:
+            key, _, value = constraint.partition("!=")
+            return self.labels.get(key) != value
+        if "=" in constraint:
+            key, _, value = constraint.partition("=")
+            return self.labels.get(key) == value
+        if constraint.startswith("!"):
+            return self.name != constraint[1:]
+        return self.name == constraint
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form of all that is durable (not the heartbeat)."""
+        return {
+            "name": self.name,
+            "cpus": self.cpus,
+            "memory": self.memory,
+            "gpus": [
+                {
+                    "uuid": g.uuid,
+                    "index": g.index,
+                    "model": g.model,
+                    "memory": g.memory,
+                    "simulated": g.simulated,
+                    "fault": g.fault,
+                }
+                for g in self.gpus
+            ],
+            "labels": dict(self.labels),
+            "version": self.version,
+            "facts": dict(self.facts),
+        }
+
+    @staticmethod
+    def from_wire(
+        body: Mapping[str, Any], *, heartbeat: float = 0.0, drained: str = "", alive: bool = True
+    ) -> Node:
+        """Return the node that ``body`` (of :meth:`to_wire`) describes."""
+        return Node(
+            name=body["name"],
+            cpus=float(body["cpus"]),
+            memory=int(body["memory"]),
+            gpus=tuple(Gpu(**gpu) for gpu in body["gpus"]),
+            labels=dict(body.get("labels", {})),
+            drained=drained,
+            alive=alive,
+            heartbeat=heartbeat,
+            version=body.get("version", ""),
+            facts=dict(body.get("facts", {})),
+        )

@@ -1,0 +1,190 @@
+"""Every setting: name, environment variable, default, unit, help. One table, read by all programs and the docs.
+
+A setting comes from the flag of the program, else from its environment variable, else from the file that
+``LABQ_CONFIG`` names (``~/.config/labq/config.toml``), else from the default here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from labq.errors import BadInputError, closest
+from labq.units import parse_bytes, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    default: str
+    #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret"
+    kind: str
+    help: str
+    #: which programs read it: "client", "server", "agent"
+    used_by: tuple[str, ...]
+
+    @property
+    def env(self) -> str:
+        """Return the name of its environment variable."""
+        return "LABQ_" + self.name.upper()
+
+
+_C, _S, _A = "client", "server", "agent"
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("server", "http://127.0.0.1:7580", "text", "Address of the labq server.", (_C, _A)),
+    Setting("token", "", "secret", "Token that says who you are.", (_C,)),
+    Setting(
+        "data_dir", "~/.local/share/labq", "path", "Where the server or the agent keeps its files.", (_S, _A)
+    ),
+    Setting(
+        "redis_url", "", "secret", "Redis to use; `labq up` starts its own when this is empty.", (_S, _A)
+    ),
+    Setting("host", "127.0.0.1", "text", "Address that the server listens on.", (_S,)),
+    Setting("port", "7580", "int", "Port that the server listens on.", (_S,)),
+    Setting("node", "", "text", "Name of this node; empty = the host name.", (_A,)),
+    Setting("node_token", "", "secret", "Token with which an agent speaks to the server.", (_A,)),
+    Setting("gpus", "auto", "text", "auto (NVML), none, or simulated by name: sim:2xRTX-4090-24GB.", (_A,)),
+    Setting("node_cpus", "", "text", "Cores that jobs may use on this node; empty = all.", (_A,)),
+    Setting("node_memory", "", "text", "Main memory that jobs may use; empty = all but 1 GB or 10 %.", (_A,)),
+    Setting("node_labels", "", "list", "Labels of this node for constraints: rack=a,group=vision.", (_A,)),
+    Setting(
+        "mounts", "", "list", "Directories of the node that jobs may mount: /data:ro,/scratch:rw.", (_S, _A)
+    ),
+    Setting("shared_files", "0", "int", "1 when server and agent share data_dir (one machine).", (_A,)),
+    Setting("builds", "2", "int", "Images built or pulled at the same time on this node.", (_A,)),
+    Setting("starts", "4", "int", "Containers started at the same time on this node.", (_A,)),
+    Setting(
+        "max_time", "", "text", "Longest time limit a job may have, and its limit if it names none.", (_S,)
+    ),
+    Setting("max_context", "20GB", "bytes", "Largest build context.", (_S,)),
+    Setting("max_queued_per_user", "20000", "int", "Jobs that one person may have queued.", (_S,)),
+    Setting(
+        "keep_jobs",
+        "14d",
+        "seconds",
+        "How long Redis keeps finished jobs; the records keep them for ever.",
+        (_S,),
+    ),
+    Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),
+    Setting("node_grace", "120s", "seconds", "Silence after which a node counts as lost.", (_S,)),
+    Setting("records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S,)),
+    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A)),
+)
+BY_NAME = {row.name: row for row in SETTINGS}
+
+#: Removed settings and the sentence that says what to use now.
+OBSOLETE: dict[str, str] = {}
+
+
+class Settings:
+    """The settings in force. Its repr shows no value: some are secret."""
+
+    def __init__(
+        self, given: Mapping[str, str | None] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Resolve lazily.
+
+        Args:
+            given: values of flags by setting name; None = not given.
+            env: environment; None = the process's own.
+        """
+        self._given = {key: value for key, value in (given or {}).items() if value is not None}
+        self._env = os.environ if env is None else env
+        self._file: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        """Return the class name only."""
+        return "Settings(…)"
+
+    def text(self, name: str) -> str:
+        """Return the setting as text; "" when it has no value."""
+        row = BY_NAME[name]
+        if name in self._given:
+            return self._given[name]
+        if row.env in self._env:
+            return self._env[row.env]
+        if self._file is None:
+            self._file = read_config(config_path(self._env))
+        return self._file.get(name, row.default)
+
+    def path(self, name: str) -> Path:
+        """Return the setting as an absolute path."""
+        return Path(self.text(name)).expanduser().absolute()
+
+    def number(self, name: str) -> int:
+        """Return the setting as a whole number.
+
+        Raises:
+            BadInputError: naming the variable.
+        """
+        raw = self.text(name)
+        if not raw.isascii() or not raw.isdigit():
+            raise BadInputError(f"{BY_NAME[name].env}={raw!r} is not a whole number", BY_NAME[name].help)
+        return int(raw)
+
+    def seconds(self, name: str) -> float | None:
+        """Return the setting in seconds; None when it is empty."""
+        raw = self.text(name)
+        return parse_duration(raw, BY_NAME[name].env) if raw else None
+
+    def bytes(self, name: str) -> int | None:
+        """Return the setting in bytes; None when it is empty."""
+        raw = self.text(name)
+        return parse_bytes(raw, BY_NAME[name].env) if raw else None
+
+    def items(self, name: str) -> list[str]:
+        """Return a comma-separated setting as a list without empty items."""
+        return [item.strip() for item in self.text(name).split(",") if item.strip()]
+
+
+def config_path(env: Mapping[str, str] | None = None) -> Path:
+    """Return the path of the configuration file."""
+    env = os.environ if env is None else env
+    if named := env.get("LABQ_CONFIG"):
+        return Path(named).expanduser().absolute()
+    base = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
+    return Path(base) / "labq" / "config.toml"
+
+
+def read_config(path: Path) -> dict[str, str]:
+    """Return the settings of a configuration file; empty when there is none.
+
+    Raises:
+        BadInputError: when it is no TOML, or names a setting that does not exist.
+    """
+    import tomllib
+
+    try:
+        body = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: {error}", "mend the file; it is TOML") from None
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}", "make it readable, or set LABQ_CONFIG") from None
+    for key in body:
+        if key in OBSOLETE:
+            raise BadInputError(f"{path}: setting {key!r} is gone", OBSOLETE[key])
+        if key not in BY_NAME:
+            near = closest(key, list(BY_NAME))
+            hint = f"did you mean {near!r}? " if near else ""
+            raise BadInputError(f"{path}: unknown setting {key!r}", f"{hint}see docs/reference/settings.md")
+    return {key: str(value) for key, value in body.items()}
+
+
+def write_config(path: Path, values: Mapping[str, str]) -> None:
+    """Write settings to ``path``, readable by its owner only (it may hold a token)."""
+    import json
+
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+    temporary.replace(path)

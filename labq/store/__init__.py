@@ -1,0 +1,54 @@
+"""The store: what Redis holds. The only importer of redis in the project.
+
+connection.py   the client, the scripts, errors in labq's words
+keys.py         every key
+lua/            every multi-step write
+jobs.py         submit, move, read      nodes.py   register, heartbeat, drain
+images.py       image readiness         events.py  the event stream
+people.py       users and tokens        leader.py  the deciding loop's lease
+"""
+
+from __future__ import annotations
+
+from labq.store.connection import Connection, connect
+from labq.store.events import Event, EventStore
+from labq.store.images import ImageStore
+from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submission
+from labq.store.leader import LeaderLease
+from labq.store.nodes import NodeStore
+from labq.store.people import PeopleStore, Person
+
+__all__ = [
+    "BusyError",
+    "Connection",
+    "Event",
+    "EventStore",
+    "FencedError",
+    "ImageStore",
+    "JobStore",
+    "LeaderLease",
+    "NodeStore",
+    "PeopleStore",
+    "Person",
+    "StaleError",
+    "Store",
+    "Submission",
+    "connect",
+]
+
+
+class Store:
+    """All parts of the store over one Redis."""
+
+    def __init__(self, url: str) -> None:
+        """Open lazily: nothing is sent before the first call.
+
+        Args:
+            url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        """
+        self.connection = connect(url)
+        self.jobs = JobStore(self.connection)
+        self.nodes = NodeStore(self.connection)
+        self.images = ImageStore(self.connection)
+        self.events = EventStore(self.connection)
+        self.people = PeopleStore(self.connection)

@@ -1,0 +1,85 @@
+"""The Redis client, the loaded scripts, and Redis' failures in labq's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.resources import files
+from typing import Any, ParamSpec, TypeVar
+
+import redis
+
+from labq.errors import BadInputError, UnavailableError
+from labq.states import moves_as_lua
+from labq.store import keys
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Connection:
+    """One Redis, with labq's scripts. Its repr hides the password."""
+
+    def __init__(self, client: redis.Redis, url: str) -> None:
+        """Wrap a client that decodes responses."""
+        #: Any: ``decode_responses`` makes every answer text, which redis-py's types cannot say
+        self.client: Any = client
+        self.url = url
+        self._scripts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        """Return the address without its secret."""
+        return f"Connection({hide_password(self.url)})"
+
+    def script(self, name: str, args: Sequence[str | int | float]) -> Any:
+        """Run the Lua script ``name`` (loaded on first use, reloaded after a restart of Redis)."""
+        found = self._scripts.get(name)
+        if found is None:
+            text = files("labq.store").joinpath(f"lua/{name}.lua").read_text()
+            text = text.replace("MOVES_TABLE", moves_as_lua())
+            text = text.replace("MAX_EVENTS", str(keys.MAX_EVENTS)).replace(
+                "IDEM_SECONDS", str(keys.IDEM_SECONDS)
+            )
+            found = self._scripts[name] = self.client.register_script(text)
+        return found(args=list(args))
+
+
+def connect(url: str) -> Connection:
+    """Return a connection to the Redis at ``url``; nothing is sent yet.
+
+    Raises:
+        BadInputError: when the URL is not one that redis-py reads.
+    """
+    try:
+        client = redis.Redis.from_url(
+            url, decode_responses=True, socket_connect_timeout=5, health_check_interval=30
+        )
+    except ValueError as error:
+        raise BadInputError(
+            f"LABQ_REDIS_URL {hide_password(url)!r}: {error}",
+            "write redis://HOST:PORT/0, rediss://… or unix:///path/redis.sock",
+        ) from None
+    return Connection(client, url)
+
+
+def hide_password(url: str) -> str:
+    """Return ``url`` with its password replaced."""
+    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:…@", url)
+
+
+def answers(method: Callable[P, R]) -> Callable[P, R]:
+    """Turn Redis' connection failures into ``UnavailableError``."""
+
+    @wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            connection = getattr(args[0], "_redis", None)
+            raise UnavailableError(
+                f"Redis does not answer ({connection!r}: {type(error).__name__})",
+                "it comes back by itself after a restart; else see `labq doctor`",
+            ) from error
+
+    return wrapper

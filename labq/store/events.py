@@ -1,0 +1,79 @@
+"""The event stream: what happened, in order. Append-only; written by the scripts and stores, read by all.
+
+type       fields
+submitted  at, id, indices ("" or JSON list), owner, record (JSON, flat form without id, seq, state)
+moved      at, id, from, to, owner, by, lease, node, set (JSON), drop (JSON)
+noted      at, id, owner, set (JSON)
+node       at, node, what (registered, drained, resumed, lost, removed), reason
+image      at, key, node, state (preparing, ready, failed, absent)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labq.store import keys
+from labq.store.connection import Connection, answers
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the stream."""
+
+    #: Redis stream id; ids grow
+    id: str
+    fields: Mapping[str, str]
+
+    @property
+    def type(self) -> str:
+        """Return the kind of event."""
+        return self.fields["type"]
+
+
+class EventStore:
+    """The stream and its readers' cursors."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use ``connection``."""
+        self._redis = connection
+
+    @answers
+    def last_id(self) -> str:
+        """Return the id of the newest event; "0-0" when there is none."""
+        newest = self._redis.client.xrevrange(keys.EVENTS, count=1)
+        return str(newest[0][0]) if newest else "0-0"
+
+    @answers
+    def first_id(self) -> str:
+        """Return the id of the oldest event kept; "0-0" when there is none."""
+        oldest = self._redis.client.xrange(keys.EVENTS, count=1)
+        return str(oldest[0][0]) if oldest else "0-0"
+
+    @answers
+    def read(self, after: str, *, count: int = 5000, block_ms: int | None = None) -> list[Event]:
+        """Return events after the id ``after``, oldest first.
+
+        Args:
+            after: a stream id; "0-0" = from the oldest kept.
+            count: at most so many.
+            block_ms: wait so long for the first; None = do not wait.
+        """
+        found = self._redis.client.xread({keys.EVENTS: after}, count=count, block=block_ms)
+        return [Event(str(i), fields) for _, entries in found or [] for i, fields in entries]
+
+    @answers
+    def cursor(self, reader: str) -> str:
+        """Return the last id that ``reader`` has dealt with; "0-0" at first."""
+        return str(self._redis.client.get(keys.CURSOR + reader) or "0-0")
+
+    @answers
+    def set_cursor(self, reader: str, event_id: str) -> None:
+        """Note that ``reader`` has dealt with everything up to ``event_id``."""
+        self._redis.client.set(keys.CURSOR + reader, event_id)
+
+
+def id_key(event_id: str) -> tuple[int, int]:
+    """Return the key by which stream ids sort."""
+    millis, _, part = event_id.partition("-")
+    return int(millis), int(part or 0)

@@ -1,0 +1,51 @@
+"""Every Redis key of labq: pattern, type, life, writer. Nothing else spells a key.
+
+key                        type    life              written by    what
+labq:seq                   string  for ever          submit.lua    last job number given
+labq:job:<id>              hash    keep_jobs at end  submit/move   the record (labq/job.py, flat form)
+labq:jobs:active           zset    for ever          submit/move   ids not yet final, score = seq
+labq:jobs:ended            zset    keep_jobs         move.lua      ids that are final, score = ended_at
+labq:array:<id>            string  keep_jobs         submit.lua    JSON list of the indices of an array
+labq:secrets:<id>          hash    until the end     submit/move   secret name -> value; never read back by the API
+labq:queued:<owner>        string  for ever          submit/move   number of the owner's queued jobs
+labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON list of ids that this request made
+labq:leases:<node>         hash    for ever          move.lua      lease token -> JSON {job, attempt, gpus, cpus, memory}
+labq:nodes                 set     for ever          register      names of nodes
+labq:node:<name>           hash    for ever          register …    body (JSON), heartbeat, readings (JSON), drained, alive
+labq:image:<key>           hash    for ever          agents        node -> JSON ImageOnNode
+labq:images                set     for ever          agents        image keys
+labq:events                stream  last ~200,000     every script  what happened, in order (store/events.py)
+labq:leader                string  lease             leader.lua    token of the deciding loop
+labq:leader:fence          string  for ever          leader.lua    fencing number, counts up with each new leader
+labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, node}
+labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
+labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
+rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
+"""
+
+from __future__ import annotations
+
+SEQ = "labq:seq"
+JOB = "labq:job:"
+ACTIVE = "labq:jobs:active"
+ENDED = "labq:jobs:ended"
+ARRAY = "labq:array:"
+SECRETS = "labq:secrets:"
+QUEUED = "labq:queued:"
+IDEM = "labq:idem:"
+LEASES = "labq:leases:"
+NODES = "labq:nodes"
+NODE = "labq:node:"
+IMAGE = "labq:image:"
+IMAGES = "labq:images"
+EVENTS = "labq:events"
+LEADER = "labq:leader"
+FENCE = "labq:leader:fence"
+USERS = "labq:users"
+TOKENS = "labq:tokens"
+CURSOR = "labq:cursor:"
+
+#: Events kept; a reader that is further behind starts again from the records.
+MAX_EVENTS = 200_000
+#: Seconds that the answer to an idempotent request is remembered.
+IDEM_SECONDS = 86_400

@@ -1,0 +1,110 @@
+"""Nodes in Redis: register, heartbeat, drain, lose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from labq.errors import NotFoundError
+from labq.node import Node
+from labq.store import keys
+from labq.store.connection import Connection, answers
+
+
+class NodeStore:
+    """Nodes and what they last said of themselves."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use ``connection``."""
+        self._redis = connection
+
+    @answers
+    def register(self, node: Node, *, now: float) -> None:
+        """Write the node (new, or changed: another GPU, a fault) and mark it alive, with an event."""
+        pipe = self._redis.client.pipeline(transaction=True)
+        pipe.sadd(keys.NODES, node.name)
+        body = json.dumps(node.to_wire(), ensure_ascii=False)
+        pipe.hset(keys.NODE + node.name, mapping={"body": body, "heartbeat": now, "alive": 1})
+        self._event(pipe, node.name, "registered", now, "")
+        pipe.execute()
+
+    @answers
+    def heartbeat(self, name: str, readings: Mapping[str, Any], *, now: float) -> bool:
+        """Note that the node is there, with its readings.
+
+        Returns:
+            False when the node is not registered or was declared lost: register again.
+        """
+        key = keys.NODE + name
+        pipe = self._redis.client.pipeline(transaction=False)
+        pipe.hset(key, mapping={"heartbeat": now, "readings": json.dumps(readings)})
+        pipe.hmget(key, "alive", "body")
+        _, (alive, body) = pipe.execute()
+        return alive == "1" and body is not None
+
+    @answers
+    def all(self) -> list[Node]:
+        """Return every node, sorted by name."""
+        return [node for node, _ in self.all_with_readings()]
+
+    @answers
+    def all_with_readings(self) -> list[tuple[Node, dict[str, Any]]]:
+        """Return every node with its latest readings (empty when it sent none), sorted by name."""
+        names = sorted(self._redis.client.smembers(keys.NODES))
+        pipe = self._redis.client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(keys.NODE + name)
+        flats = [flat for flat in pipe.execute() if flat.get("body")]
+        return [(_node(flat), json.loads(flat.get("readings", "{}"))) for flat in flats]
+
+    @answers
+    def get(self, name: str) -> Node:
+        """Return one node.
+
+        Raises:
+            NotFoundError: no node of that name has registered.
+        """
+        flat = self._redis.client.hgetall(keys.NODE + name)
+        if not flat.get("body"):
+            raise NotFoundError(f"there is no node {name!r}", "labq nodes")
+        return _node(flat)
+
+    @answers
+    def set_drained(self, name: str, reason: str, *, now: float) -> None:
+        """Stop (``reason``) or resume ("") placing jobs on a node."""
+        self.get(name)
+        pipe = self._redis.client.pipeline(transaction=True)
+        pipe.hset(keys.NODE + name, "drained", reason)
+        self._event(pipe, name, "drained" if reason else "resumed", now, reason)
+        pipe.execute()
+
+    @answers
+    def set_lost(self, name: str, *, now: float) -> None:
+        """Declare a node lost; it must register again before it takes work."""
+        pipe = self._redis.client.pipeline(transaction=True)
+        pipe.hset(keys.NODE + name, "alive", 0)
+        self._event(pipe, name, "lost", now, "")
+        pipe.execute()
+
+    @answers
+    def remove(self, name: str, *, now: float) -> None:
+        """Forget a node."""
+        pipe = self._redis.client.pipeline(transaction=True)
+        pipe.srem(keys.NODES, name)
+        pipe.delete(keys.NODE + name)
+        self._event(pipe, name, "removed", now, "")
+        pipe.execute()
+
+    def _event(self, pipe: Any, name: str, what: str, now: float, reason: str) -> None:
+        fields = {"type": "node", "at": now, "node": name, "what": what, "reason": reason}
+        pipe.xadd(keys.EVENTS, fields, maxlen=keys.MAX_EVENTS, approximate=True)
+
+
+def _node(flat: Mapping[str, str]) -> Node:
+    return Node.from_wire(
+        json.loads(flat["body"]),
+        heartbeat=float(flat.get("heartbeat", 0)),
+        drained=flat.get("drained", ""),
+        alive=flat.get("alive") == "1",
+    )

@@ -1,0 +1,164 @@
+"""What crosses between components as JSON: messages to agents, and views of records for people and programs.
+
+Lives here: the only strings that two components must spell alike. Pure.
+
+The views are stable (README, "For programs"): ``job_view`` is what ``labq show --json`` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labq.clock import rfc3339
+from labq.ending import RULES
+from labq.job import Attempt, Job
+from labq.node import Node
+from labq.states import HOLDING
+
+#: RQ queue of a node, and the functions that its agent obeys (all else is refused).
+QUEUE_PREFIX = "node-"
+START = "labq_worker.tasks.start_attempt"  # (job id, attempt, lease token)
+STOP = "labq_worker.tasks.stop_attempt"  # (job id, attempt, lease token)
+PREPARE = "labq_worker.tasks.prepare_image"  # (image key, job id whose spec says how)
+
+#: Labels of every container that labq starts.
+LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE = "labq.job", "labq.attempt", "labq.lease"
+LABEL_OWNER, LABEL_GPUS, LABEL_NODE = "labq.owner", "labq.gpus", "labq.node"
+LABEL_SIMULATED = "labq.simulated"
+
+
+def queue_name(node: str) -> str:
+    """Return the RQ queue of a node."""
+    return QUEUE_PREFIX + node
+
+
+def job_view(job: Job, *, why: str | None = None, full: bool = True) -> dict[str, Any]:
+    """Return a job as the API shows it. Times are RFC 3339 UTC; sizes are bytes.
+
+    Args:
+        job: the record.
+        why: why it waits, when it does.
+        full: False leaves out spec and attempts, for long lists.
+    """
+    spec = job.spec
+    view: dict[str, Any] = {
+        "id": job.id,
+        "name": spec.name,
+        "owner": job.owner,
+        "state": str(job.state),
+        "end_reason": job.end_reason and str(job.end_reason),
+        "verdict": job.verdict,
+        "exit_code": job.exit_code,
+        "node": job.node,
+        "gpus": [hold.uuid for hold in job.gpus],
+        "simulated": job.simulated,
+        "submitted_at": rfc3339(job.submitted_at),
+        "started_at": _time(job.started_at),
+        "ended_at": _time(job.ended_at),
+        "gpu_request": str(spec.gpus),
+        "priority": spec.priority,
+        "tags": list(spec.tags),
+        "note": job.note if job.note is not None else spec.note,
+        "array": job.array,
+        "index": job.index,
+        "attempt": job.attempt,
+        "why": why,
+    }
+    if full:
+        view |= {
+            "attempts": [attempt_view(attempt) for attempt in job.attempts],
+            "image": {"key": job.image_key, "ref": spec.image, "id": job.image_id},
+            "cpus": job.cpus,
+            "memory": job.memory,
+            "gpu_shares": [hold.memory for hold in job.gpus] if spec.gpus.share else None,
+            "not_before": _time(job.not_before or None),
+            "retries_used": job.retries_used,
+            "stop": job.stop
+            and {"reason": str(job.stop.reason), "by": job.stop.by, "at": rfc3339(job.stop.at)},
+            "end_text": job.end_reason and RULES[job.end_reason].text,
+            "spec": spec.to_wire(),
+        }
+    return view
+
+
+def attempt_view(attempt: Attempt) -> dict[str, Any]:
+    """Return one attempt as the API shows it."""
+    return {
+        "number": attempt.number,
+        "node": attempt.node,
+        "gpus": list(attempt.gpus),
+        "started_at": _time(attempt.started_at),
+        "ended_at": rfc3339(attempt.ended_at),
+        "exit_code": attempt.exit_code,
+        "end_reason": str(attempt.reason),
+        "verdict": attempt.verdict,
+    }
+
+
+def node_view(
+    node: Node, readings: Mapping[str, Any], holders: Mapping[str, Sequence[Job]], now: float
+) -> dict[str, Any]:
+    """Return a node with its GPUs as the API shows it.
+
+    Args:
+        node: the record.
+        readings: the agent's latest, ``{"gpus": {uuid: {"memory_used", "utilization", "temperature", …}}}``.
+        holders: jobs that hold this node, by GPU uuid; key "" = all jobs that hold the node.
+        now: seconds since the epoch.
+    """
+    jobs = holders.get("", ())
+    state = "up" if node.takes_work(now) else "drained" if node.alive and node.drained else "lost"
+    if node.alive and state == "lost":
+        state = "silent"
+    return {
+        "name": node.name,
+        "state": state,
+        "reason": node.drained,
+        "heartbeat": _time(node.heartbeat or None),
+        "cpus": node.cpus,
+        "cpus_held": round(sum(job.cpus or 0 for job in jobs), 2),
+        "memory": node.memory,
+        "memory_held": sum(job.memory or 0 for job in jobs),
+        "labels": dict(node.labels),
+        "version": node.version,
+        "facts": dict(node.facts),
+        "jobs": [job.id for job in jobs if job.state in HOLDING],
+        "gpus": [gpu_view(node, index, readings, holders) for index in range(len(node.gpus))],
+    }
+
+
+def gpu_view(
+    node: Node, position: int, readings: Mapping[str, Any], holders: Mapping[str, Sequence[Job]]
+) -> dict[str, Any]:
+    """Return one GPU as the API shows it: what it is, what it does, who holds it."""
+    gpu = node.gpus[position]
+    reading = readings.get("gpus", {}).get(gpu.uuid, {})
+    return {
+        "node": node.name,
+        "index": gpu.index,
+        "uuid": gpu.uuid,
+        "model": gpu.model,
+        "memory": gpu.memory,
+        "simulated": gpu.simulated,
+        "fault": gpu.fault,
+        "memory_used": reading.get("memory_used"),
+        "utilization": reading.get("utilization"),
+        "temperature": reading.get("temperature"),
+        "power": reading.get("power"),
+        "holders": [
+            {
+                "job": job.id,
+                "name": job.spec.name,
+                "owner": job.owner,
+                "state": str(job.state),
+                "since": _time(job.started_at),
+                "share": next((hold.memory for hold in job.gpus if hold.uuid == gpu.uuid), 0) or None,
+            }
+            for job in holders.get(gpu.uuid, ())
+        ],
+    }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)
