@@ -94,6 +94,9 @@ class Engine:
             "--pidfile", str(self.directory / "docker.pid"), "--bridge", self.bridge.name, "--iptables=false",
             "--live-restore",
         ]  # fmt: skip
+        if self.pid is None:
+            # dockerd refuses to start while the process in its pid file exists, even as a zombie.
+            (self.directory / "docker.pid").unlink(missing_ok=True)
         self._dockerd.start(command, env)
         wait_for(self.answers, 60, "the test engine to answer", interval=0.1, hint=self._dockerd.tail)
 
