@@ -34,13 +34,13 @@ class ImageStore:
         return {key: _image(key, flat) for key, flat in zip(wanted, pipe.execute(), strict=True)}
 
     @answers
-    def set(self, key: str, node: str, said: ImageOnNode) -> None:
-        """Write what ``node`` says of the image, with an event."""
+    def set(self, key: str, node: str, said: ImageOnNode) -> str:
+        """Write what ``node`` says of the image, with an event; return the event's id."""
         pipe = self._redis.client.pipeline(transaction=True)
         pipe.sadd(keys.IMAGES, key)
         pipe.hset(keys.IMAGE + key, node, json.dumps(asdict(said), ensure_ascii=False))
         self._event(pipe, key, node, said.state, said.at)
-        pipe.execute()
+        return str(pipe.execute()[-1])
 
     @answers
     def forget(self, key: str, node: str, *, now: float) -> None:

@@ -1,0 +1,352 @@
+"""The live picture of the lab in memory, kept by following the event stream.
+
+Lives here: the thread that reads events and applies them; indexes that lists and decisions need.
+Must not live here: decisions, HTTP. Redis stays the truth: a board that fell behind starts again from it.
+
+The board is loaded *after* the position in the stream was noted, so events that the loaded records already
+contain are applied again: each sets absolute values, so that the end is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from labq.clock import monotonic, now
+from labq.errors import LabqError, UnavailableError
+from labq.image import Image
+from labq.job import Job, decode
+from labq.node import Node
+from labq.spec import JobSpec
+from labq.states import FINAL, HOLDING, JobState
+from labq.store import Event, Store
+from labq.store.events import id_key
+from labq_scheduler.policy.why import why_held
+from labq_scheduler.snapshot import ClassKey, Snapshot, class_key
+
+log = logging.getLogger(__name__)
+
+#: Ended jobs kept in memory, and for how long (seconds); older ones are read from Redis or the records.
+KEEP_ENDED, KEEP_ENDED_SECONDS = 5000, 86400.0
+#: Specs of equal text are parsed and kept once.
+SPEC_CACHE = 4096
+_FIELDS_WITHOUT_REPLACE = frozenset({"v", "spec"})
+
+
+class Board:
+    """Jobs, images and nodes as of the last event read. One thread writes, all may read."""
+
+    def __init__(self, store: Store) -> None:
+        """Use ``store``; nothing is read before :meth:`start`."""
+        self._store = store
+        self.jobs: dict[str, Job] = {}
+        self.images: dict[str, Image] = {}
+        #: why the first of a class waits, written by the loop
+        self.waits: dict[ClassKey, str] = {}
+        self._pending: dict[ClassKey, OrderedDict[str, Job]] = {}
+        self._held: OrderedDict[str, Job] = OrderedDict()
+        self._holding: dict[str, dict[str, Job]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._arrays: dict[str, list[str]] = {}
+        self._specs: OrderedDict[str, JobSpec] = OrderedDict()
+        self._nodes: list[tuple[Node, dict[str, Any]]] = []
+        self._nodes_read = -1e9
+        self._cursor = "0-0"
+        self._loaded = False
+        self._listeners: list[Callable[[Event], None]] = []
+        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="board", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the stream in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(timeout=3)
+
+    @property
+    def loaded(self) -> bool:
+        """Return whether the board holds the lab's state (it may lag by what is still in the stream)."""
+        return self._loaded
+
+    def wait_caught_up(self, timeout: float = 2.0) -> bool:
+        """Return True when every event written before this call has been applied, False on time-out."""
+        return self.wait_for(self._store.events.last_id(), timeout)
+
+    def wait_for(self, event_id: str, timeout: float = 2.0) -> bool:
+        """Return True when the event ``event_id`` has been applied, False on time-out."""
+        wanted = id_key(event_id)
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._stop.is_set() or (self._loaded and id_key(self._cursor) >= wanted), timeout
+            )
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call ``callback`` in the board's thread after each applied event; return how to stop that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job that is active or ended lately."""
+        return self.jobs.get(job_id)
+
+    def nodes(self, max_age: float = 1.0) -> list[tuple[Node, dict[str, Any]]]:
+        """Return the nodes with their latest readings, at most ``max_age`` seconds old."""
+        if monotonic() - self._nodes_read > max_age:
+            self._nodes = self._store.nodes.all_with_readings()
+            self._nodes_read = monotonic()
+        return self._nodes
+
+    def holders(self, node: str) -> dict[str, list[Job]]:
+        """Return the jobs that hold each GPU of a node, by uuid; key "" has all jobs that hold the node."""
+        with self._lock:
+            jobs = sorted(self._holding.get(node, {}).values(), key=lambda job: job.seq)
+        found: dict[str, list[Job]] = {"": jobs}
+        for job in jobs:
+            for hold in job.gpus:
+                found.setdefault(hold.uuid, []).append(job)
+        return found
+
+    def why(self, job_id: str) -> str | None:
+        """Return why a queued job waits; None when it does not wait or nobody knows yet."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state is not JobState.QUEUED:
+            return None
+        held = why_held(job, now(), self._dependencies([job]))
+        if held:
+            return held
+        key = class_key(job.spec, job.image_key)
+        text = self.waits.get(key)
+        first = next(iter(self._pending.get(key, {})), job_id)
+        if text is None:
+            return "it is next to be considered"
+        return text if first == job_id else f"job {first}, which asks for the same, is before it: {text}"
+
+    def snapshot(self, at: float) -> Snapshot:
+        """Return what a decision at ``at`` sees; jobs whose time has come leave the held ones."""
+        nodes = [node for node, _ in self.nodes()]
+        with self._lock:
+            dependencies = self._dependencies(self._held.values())
+            for job in list(self._held.values()):
+                if why_held(job, at, dependencies) is None:
+                    del self._held[job.id]
+                    self._pend(job)
+            return Snapshot(
+                now=at,
+                nodes=nodes,
+                holding={name: list(jobs.values()) for name, jobs in self._holding.items() if jobs},
+                pending={key: list(jobs.values()) for key, jobs in self._pending.items() if jobs},
+                held=list(self._held.values()),
+                dependencies=dependencies,
+                images=dict(self.images),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state, as far as they are in memory."""
+        counts: dict[str, int] = {}
+        for job in list(self.jobs.values()):
+            counts[job.state] = counts.get(job.state, 0) + 1
+        return counts
+
+    # -- the thread -------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = 0.05
+        while not self._stop.is_set():
+            try:
+                if not self._loaded:
+                    self._load()
+                    pause = 0.05
+                events = self._store.events.read(self._cursor, block_ms=1000)
+                if events:
+                    self._apply_all(events)
+            except UnavailableError as error:
+                # What Redis lost with a crash must not live on here: load again.
+                self._loaded = False
+                log.warning("board: %s", error.what)
+                self._stop.wait(pause)
+                pause = min(2.0, pause * 2)
+            except Exception:
+                self._loaded = False
+                log.exception("board: starting again from Redis")
+                self._stop.wait(1.0)
+
+    def _load(self) -> None:
+        store = self._store
+        cursor = store.events.last_id()
+        ids = store.jobs.active_ids() + store.jobs.ended_ids(now() - KEEP_ENDED_SECONDS, KEEP_ENDED)[::-1]
+        jobs = store.jobs.get_many(ids)
+        images = store.images.get_many(store.images.all_keys())
+        with self._lock:
+            for index in (self.jobs, self._pending, self._held, self._holding, self._ended, self._arrays):
+                index.clear()
+            self.images = images
+            for job in jobs:
+                self._put(None, job)
+        self._nodes_read = -1e9
+        with self._changed:
+            self._cursor = cursor
+            self._loaded = True
+            self._changed.notify_all()
+
+    def _apply_all(self, events: list[Event]) -> None:
+        with self._lock:
+            for event in events:
+                try:
+                    self._apply(event)
+                except (LabqError, KeyError, ValueError):
+                    log.exception("board: event %s cannot be applied", event.id)
+        for listener in list(self._listeners):
+            for event in events:
+                listener(event)
+        with self._changed:
+            self._cursor = events[-1].id
+            self._changed.notify_all()
+
+    def _apply(self, event: Event) -> None:
+        fields = event.fields
+        match event.type:
+            case "submitted":
+                self._submitted(fields)
+            case "moved" | "noted":
+                old = self.jobs.get(fields["id"])
+                if old is None:
+                    found = self._store.jobs.get_many([fields["id"]])
+                    if found:
+                        self._put(None, found[0])
+                    return
+                self._put(old, _changed(old, json.loads(fields["set"]), json.loads(fields.get("drop", "[]"))))
+            case "node":
+                self._nodes_read = -1e9
+            case "image":
+                self.images[fields["key"]] = self._store.images.get(fields["key"])
+
+    def _submitted(self, fields: Any) -> None:
+        number = fields["id"]
+        flat = json.loads(fields["record"])
+        spec = self._spec(flat["spec"])
+        flat |= {"state": "queued", "seq": number}
+        if not fields["indices"]:
+            if number not in self.jobs:
+                self._put(None, Job.from_fields(flat | {"id": number}, spec))
+            return
+        first: Job | None = None
+        for index in json.loads(fields["indices"]):
+            job_id = f"{number}.{index}"
+            if job_id in self.jobs:
+                continue
+            if first is None:
+                more = {"id": job_id, "array": number, "index": str(index)}
+                first = Job.from_fields(flat | more, spec)
+                self._put(None, first)
+            else:
+                self._put(None, replace(first, id=job_id, index=index))
+
+    def _spec(self, text: str) -> JobSpec:
+        spec = self._specs.get(text)
+        if spec is None:
+            spec = self._specs[text] = decode("spec", text)
+            if len(self._specs) > SPEC_CACHE:
+                self._specs.popitem(last=False)
+        return spec
+
+    # -- indexes ----------------------------------------------------------------------------------------
+
+    def _put(self, old: Job | None, job: Job) -> None:
+        if old is not None:
+            self._unindex(old)
+        self.jobs[job.id] = job
+        if job.array and old is None:
+            self._arrays.setdefault(job.array, []).append(job.id)
+        if job.state is JobState.QUEUED:
+            if job.spec.after or max(job.not_before, job.spec.not_before) > 0:
+                self._held[job.id] = job
+            else:
+                self._pend(job)
+        elif job.state in HOLDING:
+            self._holding.setdefault(job.node or "", {})[job.id] = job
+        elif job.state in FINAL:
+            self._ended[job.id] = None
+            while len(self._ended) > KEEP_ENDED:
+                self._forget(self._ended.popitem(last=False)[0])
+
+    def _pend(self, job: Job) -> None:
+        jobs = self._pending.setdefault(class_key(job.spec, job.image_key), OrderedDict())
+        last = jobs[next(reversed(jobs))] if jobs else None
+        jobs[job.id] = job
+        if last is not None and _order(job) < _order(last):
+            for other in sorted(jobs.values(), key=_order):  # a requeued job keeps its place
+                jobs.move_to_end(other.id)
+
+    def _unindex(self, job: Job) -> None:
+        if job.state is JobState.QUEUED:
+            self._held.pop(job.id, None)
+            key = class_key(job.spec, job.image_key)
+            jobs = self._pending.get(key)
+            if jobs is not None and jobs.pop(job.id, None) is not None and not jobs:
+                del self._pending[key]
+                self.waits.pop(key, None)
+        elif job.state in HOLDING:
+            self._holding.get(job.node or "", {}).pop(job.id, None)
+        self._ended.pop(job.id, None)
+
+    def _forget(self, job_id: str) -> None:
+        job = self.jobs.pop(job_id, None)
+        if job is not None and job.array in self._arrays:
+            tasks = self._arrays[job.array]
+            tasks.remove(job_id)
+            if not tasks:
+                del self._arrays[job.array]
+
+    def _dependencies(self, jobs: Iterable[Job]) -> dict[str, JobState | None]:
+        states: dict[str, JobState | None] = {}
+        for job in list(jobs):
+            for dependency in job.spec.after:
+                if dependency.job not in states:
+                    states[dependency.job] = self._state_of(dependency.job)
+        return states
+
+    def _state_of(self, job_id: str) -> JobState | None:
+        """Return the state of a job, or of an array: its worst end, or queued while a task is not final."""
+        tasks = self._arrays.get(job_id) or [job_id]
+        jobs = [self.jobs.get(task) for task in tasks]
+        if tasks == [job_id] and jobs == [None]:
+            stored = self._store.jobs.get_many(self._store.jobs.array(job_id) or [job_id])
+            jobs = list(stored)
+        states = [job.state for job in jobs if job is not None]
+        if not states:
+            return None
+        if any(state not in FINAL for state in states):
+            return JobState.QUEUED if all(state is JobState.QUEUED for state in states) else JobState.RUNNING
+        for worst in (JobState.FAILED, JobState.CANCELLED):
+            if worst in states:
+                return worst
+        return JobState.SUCCEEDED
+
+
+def _order(job: Job) -> tuple[int, int]:
+    return job.seq, job.index or 0
+
+
+def _changed(job: Job, set_fields: dict[str, str], drop: list[str]) -> Job:
+    """Return the job after the changes of an event."""
+    values = {
+        name: decode(name, text) for name, text in set_fields.items() if name not in _FIELDS_WITHOUT_REPLACE
+    }
+    for name in drop:
+        if name not in _FIELDS_WITHOUT_REPLACE:
+            values[name] = _ABSENT.get(name)
+    return replace(job, **values)
+
+
+#: What an absent field means when it is not None.
+_ABSENT: dict[str, Any] = {"gpus": (), "attempts": (), "simulated": False}

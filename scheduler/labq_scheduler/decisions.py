@@ -1,0 +1,54 @@
+"""What a decision may say: values, each with the sentence that its owner reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from labq.ending import EndReason
+from labq.job import Job
+from labq_scheduler.policy.reserve import Reservation
+from labq_scheduler.policy.room import Fit
+from labq_scheduler.snapshot import ClassKey
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Lease these resources to the job and tell the node to start it."""
+
+    job: Job
+    node: str
+    fit: Fit
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Let a node build or pull an image, before any GPU is held."""
+
+    key: str
+    node: str
+    #: a job whose spec says how
+    job: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The job can never start: it ends here."""
+
+    job: Job
+    reason: EndReason
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The outcome of one pass."""
+
+    starts: tuple[Start, ...] = ()
+    prepares: tuple[Prepare, ...] = ()
+    refusals: tuple[Refuse, ...] = ()
+    #: why the head of a class of pending jobs waits
+    waits: Mapping[ClassKey, str] = field(default_factory=dict)
+    reservation: Reservation | None = None

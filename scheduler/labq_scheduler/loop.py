@@ -1,0 +1,131 @@
+"""The deciding loop: lease, snapshot, decide, apply; and the only wait. One thread.
+
+Each turn:
+    1. keep the leader's lease, or wait as a standby
+    2. nodes that were silent for too long are lost
+    3. snapshot -> decide -> apply
+    4. wait until the board saw what was applied, then for the next event, the next due time or a second
+It may die at any line: what was moved is in Redis, what was not is decided again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from labq.clock import monotonic, now
+from labq.errors import UnavailableError
+from labq.store import Event, FencedError, LeaderLease, Store
+from labq_scheduler.apply import Messages, apply
+from labq_scheduler.board import Board
+from labq_scheduler.decide import decide
+from labq_scheduler.reaper import lose_node, silent_nodes
+from labq_scheduler.snapshot import Rules
+
+log = logging.getLogger(__name__)
+
+#: Seconds of the longest wait: heartbeats, the lease and not-before times are looked at this often.
+TICK = 1.0
+#: Seconds of the leader's lease; several ticks, so that one slow turn does not lose it.
+LEASE = 6.0
+#: Events of these types can change a decision. ("noted" cannot.)
+_WAKING = frozenset({"submitted", "moved", "node", "image"})
+
+
+class Loop:
+    """The thread that decides while it leads."""
+
+    def __init__(
+        self, store: Store, board: Board, messages: Messages, rules: Rules, node_grace: float = 120.0
+    ) -> None:
+        """Prepare the thread.
+
+        Args:
+            store: the store.
+            board: the live picture; started by the caller.
+            messages: how nodes are told.
+            rules: the site's rules.
+            node_grace: seconds of a node's silence that are forgiven.
+        """
+        self._store, self._board, self._messages, self._rules = store, board, messages, rules
+        self._node_grace = node_grace
+        self._lease = LeaderLease(store.connection, LEASE)
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._watching_since = now()
+        self._last_pass = 0.0
+        self._decide_seconds = 0.0
+        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
+        board.subscribe(self._on_event)
+
+    def start(self) -> None:
+        """Begin to decide in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and give the lease back."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=3)
+
+    @property
+    def last_pass(self) -> float:
+        """Return when the last turn ended (seconds since the epoch), as leader or standby; 0 = never."""
+        return self._last_pass
+
+    @property
+    def decide_seconds(self) -> float:
+        """Return how long the last decision took."""
+        return self._decide_seconds
+
+    def _on_event(self, event: Event) -> None:
+        if event.type in _WAKING:
+            self._wake.set()
+
+    def _run(self) -> None:
+        fence: int | None = None
+        renewed = -1e9
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                if fence is None or monotonic() - renewed > TICK:
+                    fence = self._lease.acquire()
+                    renewed = monotonic()
+                if fence is not None and self._board.loaded:
+                    self._turn(fence)
+                self._last_pass = now()
+            except FencedError:
+                log.warning("another scheduler leads now")
+                fence = None
+            except UnavailableError as error:
+                log.warning("loop: %s", error.what)
+                self._watching_since = now()
+                fence = None
+                self._stop.wait(0.5)
+            except Exception:
+                log.exception("loop: this turn failed; the next one starts afresh")
+                self._stop.wait(0.5)
+            self._wake.wait(TICK)
+        if fence is not None:
+            try:
+                self._lease.release()
+            except UnavailableError:
+                log.info("the leader's lease runs out by itself: Redis is away")
+
+    def _turn(self, fence: int) -> None:
+        at = now()
+        nodes = {node.name: node for node, _ in self._board.nodes()}
+        for node in silent_nodes(
+            nodes.values(), now=at, grace=self._node_grace, watching_since=self._watching_since
+        ):
+            jobs = self._board.holders(node.name)[""]
+            self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
+        snapshot = self._board.snapshot(at)
+        began = monotonic()
+        decisions = decide(snapshot, self._rules)
+        self._decide_seconds = monotonic() - began
+        self._board.waits = dict(decisions.waits)
+        done = apply(decisions, self._store, self._messages, nodes, now=at, fence=fence)
+        if done.last_event:
+            # The next turn must see what this one did, or it would decide it again (harmless, but in vain).
+            self._board.wait_for(done.last_event, timeout=1.0)

@@ -1,0 +1,1 @@
+"""The policy: pure rules over the labq records; no I/O, no clock."""

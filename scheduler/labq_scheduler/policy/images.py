@@ -1,0 +1,96 @@
+"""What a job's image needs before the job can start. Pure.
+
+A failure counts only when it is younger than the job: who submits again after mending a Dockerfile's
+network or pushing an image gets a new try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from labq.ending import EndReason
+from labq.image import Image, ImageOnNode
+from labq.job import Job
+from labq_scheduler.decisions import Prepare
+from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.room import Room
+from labq_scheduler.snapshot import Rules, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStep:
+    """Where the image is, and what to do about it."""
+
+    #: nodes that could hold the job (with or without the image)
+    could: Collection[str] = ()
+    #: of these, nodes that have the image
+    ready: Collection[str] = ()
+    prepare: Prepare | None = None
+    #: True: the preparation only adds a node to those that have it
+    spread: bool = False
+    refuse: tuple[EndReason, str] | None = None
+    wait: str = ""
+
+
+def image_step(
+    job: Job, snapshot: Snapshot, rooms: Mapping[str, Room], preparing: Mapping[str, set[str]], rules: Rules
+) -> ImageStep:
+    """Return the next step for the image of ``job``."""
+    image = snapshot.images.get(job.image_key, Image(job.image_key))
+    could = [name for name in sorted(rooms) if could_hold(job.spec, rooms[name].node)]
+    if not could:
+        return ImageStep(wait=_no_node(job, snapshot))
+    said = {name: image.nodes[name] for name in could if name in image.nodes}
+    failed = {name: s for name, s in said.items() if s.state == "failed" and s.at >= job.submitted_at}
+    ready = [name for name in could if image.ready_on(name)]
+    built = job.image_key.startswith("ctx:")
+    if failed and not ready and (built or len(failed) == len(could)):
+        return ImageStep(could, refuse=_refusal(failed))
+    under_way = [name for name in could if job.image_key in preparing.get(name, ())]
+    untried = [name for name in could if name not in failed and name not in ready and name not in under_way]
+    wait = "its image is being prepared on " + ", ".join(under_way) if under_way else ""
+    if ready:
+        # Elsewhere there is room for it now and here there is not: bring the image there.
+        free = [name for name in untried if rooms[name].fit(job.spec) is not None]
+        if under_way or not free or any(rooms[name].fit(job.spec) for name in ready):
+            return ImageStep(could, ready)
+        return ImageStep(could, ready, _prepare(job, free, preparing, rules, rooms), spread=True)
+    if under_way or not untried:
+        return ImageStep(could, wait=wait or "its image is not ready")
+    prepare = _prepare(job, untried, preparing, rules, rooms)
+    text = (
+        f"its image is next to be prepared on {prepare.node}"
+        if prepare
+        else "nodes are busy preparing other images"
+    )
+    return ImageStep(could, prepare=prepare, wait=text)
+
+
+def _prepare(
+    job: Job, names: list[str], preparing: Mapping[str, set[str]], rules: Rules, rooms: Mapping[str, Room]
+) -> Prepare | None:
+    free = [name for name in names if len(preparing.get(name, ())) < rules.prepares_per_node]
+    if not free:
+        return None
+    # where it could start soonest, then where least is being prepared
+    node = min(free, key=lambda n: (rooms[n].fit(job.spec) is None, len(preparing.get(n, ())), n))
+    return Prepare(job.image_key, node, job.id, f"job {job.id} needs it")
+
+
+def _refusal(failed: Mapping[str, ImageOnNode]) -> tuple[EndReason, str]:
+    node, said = min(failed.items())
+    reason = EndReason(said.reason) if said.reason else EndReason.IMAGE_NOT_FOUND
+    return reason, f"Failed: {said.error}" if said.error else f"Failed: its image could not be had on {node}."
+
+
+def _no_node(job: Job, snapshot: Snapshot) -> str:
+    known = [node for node in snapshot.nodes if could_hold(job.spec, node)]
+    if not snapshot.nodes:
+        return "no node has joined the lab yet; start one with labq-worker"
+    if not known:
+        return f"no node of the lab can hold it any more ({job.spec.gpus} GPUs); cancel it or add a node"
+    states = ", ".join(
+        f"{node.name} is {'drained: ' + node.drained if node.drained else 'not answering'}" for node in known
+    )
+    return f"every node that could hold it is away: {states}"
