@@ -1,31 +1,22 @@
 """A Docker engine for the tests alone, which they may stop, kill and restart.
 
-Its data root stays between runs, so images are loaded once. Each test run takes a slot of its own (socket, data,
-bridge), so two runs on one machine do not meet; a daemon that a killed run left in its slot is used again.
+Its data root stays between runs, so images are loaded once. engine_fixtures.py starts and ends it.
 """
 
-import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import docker
-import pytest
 
 from support.daemon import Daemon
-from support.need import need
 from support.subnet import Bridge
 from support.waiting import wait_for
 
-REPO = Path(__file__).parents[2]
 STATE = Path("/run/labq-test")
 DATA = Path("/var/lib/labq-test")
-SLOTS = 8
 #: Containers with one of these labels are ours to remove.
 LABELS = ("labq.job", "labq.test")
 BUSYBOX = "labq-test/busybox:latest"
@@ -168,55 +159,3 @@ class Engine:
         if self._client is not None:
             self._client.close()
         self.bridge.down()
-
-
-def take_slot() -> tuple[int, IO[str]]:
-    """Returns the first slot that no living test run holds, and the open file whose lock holds it."""
-    STATE.mkdir(parents=True, exist_ok=True)
-    for slot in range(SLOTS):
-        (STATE / str(slot)).mkdir(exist_ok=True)
-        held = (STATE / str(slot) / "in-use").open("w")
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held.close()
-        else:
-            return slot, held
-    raise AssertionError(f"{SLOTS} test runs hold all slots of {STATE}")
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """A private engine with the base images python:3.11-slim and labq-test/busybox."""
-    need(os.geteuid() == 0, "root, for a Docker engine of its own")
-    need(shutil.which("dockerd"), "dockerd (apt-get install docker.io)")
-    need(
-        shutil.which("ip") and shutil.which("iptables"), "ip and iptables (apt-get install iproute2 iptables)"
-    )
-    slot, held = take_slot()
-    with held:
-        engine = Engine(slot)
-        try:
-            engine.start()
-            engine.remove_containers()
-            bases = subprocess.run(
-                [REPO / "scripts" / "bases"],
-                env=engine.env(),
-                text=True,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-            assert bases.returncode == 0, f"scripts/bases failed: {bases.stdout}{bases.stderr}"
-            yield engine
-        finally:
-            engine.close()
-
-
-@pytest.fixture
-def clean_engine(engine: Engine) -> Iterator[Engine]:
-    """The same engine, up at the start of the test, and rid of its containers after it."""
-    engine.start()
-    yield engine
-    engine.start()
-    engine.remove_containers()
