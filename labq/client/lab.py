@@ -1,0 +1,81 @@
+"""The part of ``Client`` that looks at machines, people and the server itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.client.route import part
+from labq.client.session import Session
+
+
+class Lab:
+    """``nodes``, ``node``, ``drain``, ``resume``, ``gpus``, ``image``, ``me``, ``doctor``, ``users`` …"""
+
+    session: Session
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return every node with its GPUs."""
+        found: list[dict[str, Any]] = self.session.json("GET", "/v1/nodes")
+        return found
+
+    def node(self, name: str) -> dict[str, Any]:
+        """Return one node."""
+        found: dict[str, Any] = self.session.json("GET", f"/v1/nodes/{part(name)}")
+        return found
+
+    def drain(self, name: str, reason: str) -> Any:
+        """Place no more jobs on a node (admin)."""
+        return self.session.json(
+            "POST", f"/v1/nodes/{part(name)}/drain", body={"reason": reason}, repeat=True
+        )
+
+    def resume(self, name: str) -> Any:
+        """Place jobs on a node again (admin)."""
+        return self.session.json("POST", f"/v1/nodes/{part(name)}/resume", body={}, repeat=True)
+
+    def gpus(self) -> list[dict[str, Any]]:
+        """Return every GPU with who holds it."""
+        found: list[dict[str, Any]] = self.session.json("GET", "/v1/gpus")
+        return found
+
+    def image(self, key: str) -> dict[str, Any]:
+        """Return on which nodes an image is ready."""
+        found: dict[str, Any] = self.session.json("GET", f"/v1/images/{part(key)}")
+        return found
+
+    def image_log(self, key: str) -> bytes:
+        """Return the log of the latest build or pull of an image."""
+        return self.session.send("GET", f"/v1/images/{part(key)}/log").read()
+
+    def me(self) -> dict[str, Any]:
+        """Return who the token says you are."""
+        found: dict[str, Any] = self.session.json("GET", "/v1/me")
+        return found
+
+    def doctor(self) -> list[dict[str, Any]]:
+        """Return what the server finds of itself: ``{"name", "ok", "what", "next"}``."""
+        found: list[dict[str, Any]] = self.session.json("GET", "/v1/doctor")
+        return found
+
+    def users(self) -> list[dict[str, Any]]:
+        """Return everybody (admin)."""
+        found: list[dict[str, Any]] = self.session.json("GET", "/v1/users")
+        return found
+
+    def user(self, name: str) -> dict[str, Any]:
+        """Return one person (admin)."""
+        found: dict[str, Any] = self.session.json("GET", f"/v1/users/{part(name)}")
+        return found
+
+    def put_user(self, name: str, *, uid: int, gid: int, admin: bool = False) -> Any:
+        """Add or change a person (admin)."""
+        body = {"uid": uid, "gid": gid, "admin": admin}
+        return self.session.json("PUT", f"/v1/users/{part(name)}", body=body)
+
+    def remove_user(self, name: str) -> Any:
+        """Forget a person and their tokens (admin)."""
+        return self.session.json("DELETE", f"/v1/users/{part(name)}")
+
+    def new_token(self, name: str) -> str:
+        """Make a token for a person (admin); it is shown this once."""
+        return str(self.session.json("POST", f"/v1/users/{part(name)}/tokens", body={})["token"])
