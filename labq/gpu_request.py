@@ -19,6 +19,8 @@ from labq.errors import BadInputError
 from labq.units import format_bytes, parse_bytes
 
 _MODEL = re.compile(r"^[a-z][a-z0-9-]*$|^\d{2,5}[a-z][a-z0-9-]*$|^[0-9]{3,5}(-?[a-z0-9]+)*$")
+#: 24gb, 24gib, 24g; not 1080ti
+_SIZE = re.compile(r"^\d+(?:[kmgt]i?b|[kmg])$")
 _HELP = "write 2, a100:2, 24GB+, 24GB+:2, 'a100|h100:4', 'a100|h100,40GB+:2', share:8GB or 0"
 #: The largest machine on sale has 16 or 72; more than this in one job is a slip of the finger.
 MAX_COUNT = 1024
@@ -100,11 +102,10 @@ def parse_gpus(text: str | int) -> GpuRequest:
 def _models(text: str, whole: str | int) -> tuple[str, ...]:
     models = tuple(text.split("|"))
     for model in models:
-        if not _MODEL.match(model):
-            hint = ", did you mean " + model + "+?" if re.fullmatch(r"\d+[kmgt]i?b", model) else ""
-            raise _bad(whole, f"{model!r} is no model name{hint}")
-        if re.fullmatch(r"\d+[kmgt]i?b?", model):
+        if _SIZE.match(model):  # before the form of a model: 24g would be one
             raise _bad(whole, f"{model!r} is a size: write {model}+ for 'at least'")
+        if not _MODEL.match(model):
+            raise _bad(whole, f"{model!r} is no model name")
     return tuple(dict.fromkeys(models))
 
 

@@ -1,7 +1,8 @@
 """The cores and the memory that a job gets on a node when its spec does not say. Pure.
 
 A job without ``--cpus``/``--memory`` gets the same part of the node's cores and memory as of its GPUs,
-so that as many such jobs fit as there are GPUs. A job without GPUs gets one core and 4 GB
+so that as many such jobs fit as there are GPUs; a tenth is left for small jobs without GPUs, which would
+otherwise have to wait for a whole-node job, and it for them. A job without GPUs gets one core and 4 GB
 (a quarter of a smaller node).
 """
 
@@ -12,6 +13,8 @@ from labq.spec import JobSpec
 
 DEFAULT_CPUS = 1.0
 DEFAULT_MEMORY = 4 * 2**30
+#: Part of cores and memory that GPU jobs share when they do not say how much they need.
+GPU_JOBS_PART = 0.9
 
 
 def gpu_fraction(spec: JobSpec, node: Node) -> float:
@@ -29,7 +32,7 @@ def resolve_cpus(spec: JobSpec, node: Node) -> float:
         return spec.cpus
     part = gpu_fraction(spec, node)
     if part:
-        return max(0.01, min(node.cpus, int(node.cpus * part * 100) / 100))
+        return max(0.01, min(node.cpus, int(node.cpus * part * GPU_JOBS_PART * 100) / 100))
     return min(DEFAULT_CPUS, node.cpus)
 
 
@@ -39,5 +42,5 @@ def resolve_memory(spec: JobSpec, node: Node) -> int:
         return spec.memory
     part = gpu_fraction(spec, node)
     if part:
-        return min(node.memory, int(node.memory * part))
+        return min(node.memory, int(node.memory * part * GPU_JOBS_PART))
     return min(DEFAULT_MEMORY, node.memory // 4)

@@ -1,0 +1,227 @@
+"""Leases and moves against a real Redis, under concurrency."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from builders import GB, make_job, make_node
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from labq import moves
+from labq.ending import EndFacts, EndReason, Judgement, StopRequest, judge
+from labq.errors import IllegalMoveError, NotFoundError, TooLargeError
+from labq.job import GpuHold, Job
+from labq.moves import Claim
+from labq.states import MOVES, JobState
+from labq.store import BusyError, FencedError, LeaderLease, StaleError, Store
+
+NODE = make_node("n1", gpus=4, cpus=8, memory=32 * GB)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    return Store(redis_url)
+
+
+def submit(store: Store, count: int = 1) -> list[Job]:
+    result = store.jobs.submit(make_job(gpus="1"), indices=list(range(count)), now=1.0)
+    return store.jobs.get_many(result.jobs)
+
+
+def start(store: Store, job: Job, token: str, *uuids: str, share: int = 0, cpus: float = 1.0) -> Job:
+    claim = Claim(token, NODE, tuple(GpuHold(uuid, share) for uuid in uuids), cpus, GB)
+    new = moves.starting(job, claim)
+    store.jobs.move(job, new, now=2.0, by="test", claim=claim)
+    return new
+
+
+def test_every_illegal_pair_is_refused_by_redis_itself_and_changes_nothing(store: Store) -> None:
+    import itertools
+
+    for state, to in itertools.product(JobState, JobState):
+        if (state, to) in MOVES:
+            continue
+        store.connection.client.flushall()
+        job, other = make_job("5", state), make_job("5", to)
+        store.connection.client.hset("labq:job:5", mapping=job.to_fields())
+        claim = Claim("t", NODE, (), 1.0, 1) if to is JobState.STARTING else None
+        with pytest.raises((IllegalMoveError, StaleError)):
+            store.jobs.move(job, other, now=1.0, by="test", claim=claim)
+        assert store.jobs.get("5") == job
+        assert store.events.last_id() == "0-0"
+
+
+def test_a_stale_writer_changes_nothing_and_is_told_so(store: Store) -> None:
+    (job,) = submit(store)
+    first = start(store, job, "lease-a", "n1-0")
+    with pytest.raises(StaleError, match="starting under lease lease-a, not queued"):
+        start(store, job, "lease-b", "n1-1")
+    running = moves.running(first, 3.0, "sha")
+    store.jobs.move(first, running, now=3.0, by="test")
+    done = moves.ended(running, judge(EndFacts(0), None), 0, 4.0)
+    store.jobs.move(running, done, now=4.0, by="test")
+    with pytest.raises(StaleError):
+        store.jobs.move(
+            running, moves.stopping(running, StopRequest(EndReason.TIME_LIMIT, "labq", 5.0)), now=5.0, by="x"
+        )
+    assert store.jobs.get(job.id).state is JobState.SUCCEEDED
+    assert store.jobs.leases("n1") == {}
+
+
+def test_a_gpu_is_given_to_one_of_many_who_claim_it_at_once(store: Store) -> None:
+    jobs = submit(store, 16)
+    gate = threading.Barrier(16)
+
+    def claim(position: int) -> str | None:
+        own = Store(store.connection.url)
+        gate.wait()
+        try:
+            start(own, jobs[position], f"lease-{position}", "n1-2", cpus=0.1)
+        except BusyError:
+            return None
+        return jobs[position].id
+
+    with ThreadPoolExecutor(16) as pool:
+        winners = [won for won in pool.map(claim, range(16)) if won]
+    assert len(winners) == 1
+    assert set(store.jobs.leases("n1").values()) == set(winners)
+
+
+def test_cores_and_memory_are_never_leased_twice(store: Store) -> None:
+    jobs = submit(store, 10)
+    fitted, refusals = 0, []
+    for number, job in enumerate(jobs):
+        try:
+            start(store, job, f"l{number}", cpus=3.0)
+            fitted += 1
+        except BusyError as error:
+            refusals.append(error.what)
+    assert fitted == 2
+    assert len(refusals) == 8
+    assert all("not enough cores" in text for text in refusals)
+
+
+def test_the_events_tell_the_whole_story(store: Store) -> None:
+    (job,) = submit(store)
+    first = start(store, job, "l1", "n1-0")
+    running = moves.running(first, 3.0, "sha")
+    store.jobs.move(first, running, now=3.0, by="agent n1")
+    failed = moves.ended(running, Judgement(EndReason.EXIT_CODE, "Failed: exit code 1."), 1, 4.0)
+    store.jobs.move(running, failed, now=4.0, by="agent n1")
+    events = store.events.read("0-0")
+    assert [e.type for e in events] == ["submitted", "moved", "moved", "moved"]
+    assert [(e.fields["from"], e.fields["to"]) for e in events[1:]] == [
+        ("queued", "starting"), ("starting", "running"), ("running", "failed"),
+    ]  # fmt: skip
+    assert json.loads(events[1].fields["set"])["gpus"] == '[["n1-0",0]]'
+    assert store.jobs.get(job.id) == failed
+
+
+def test_a_retry_frees_the_lease_and_keeps_the_attempt(store: Store) -> None:
+    result = store.jobs.submit(make_job(gpus="1", retries=1), indices=None, now=1.0)
+    job = store.jobs.get(result.id)
+    first = start(store, job, "l1", "n1-0")
+    running = moves.running(first, 3.0, "sha")
+    store.jobs.move(first, running, now=3.0, by="test")
+    again = moves.ended(running, Judgement(EndReason.EXIT_CODE, "Failed: exit code 1."), 1, 4.0)
+    store.jobs.move(running, again, now=4.0, by="test")
+    stored = store.jobs.get(job.id)
+    assert stored == again
+    assert (stored.state, stored.lease, stored.node, len(stored.attempts)) == (JobState.QUEUED, None, None, 1)
+    assert store.jobs.leases("n1") == {}
+
+
+def test_one_idempotency_key_makes_one_job_under_concurrency(store: Store) -> None:
+    gate = threading.Barrier(8)
+
+    def once(_: int) -> str:
+        own = Store(store.connection.url)
+        gate.wait()
+        return own.jobs.submit(make_job(), indices=None, now=1.0, idempotency_key="k").id
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(once, range(8)))
+    assert ids == {"1"}
+    assert store.jobs.active_ids() == ["1"]
+
+
+def test_an_unknown_dependency_and_a_full_queue_are_refused_and_make_nothing(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="job 99, which this one waits for"):
+        store.jobs.submit(make_job(after=["99"]), indices=None, now=1.0)
+    with pytest.raises(TooLargeError, match="ann has 0 jobs queued"):
+        store.jobs.submit(make_job(), indices=list(range(11)), now=1.0, max_queued=10)
+    assert store.jobs.active_ids() == []
+
+
+def test_the_number_of_queued_jobs_counts_down_when_they_start_and_up_when_they_come_back(
+    store: Store,
+) -> None:
+    (job,) = submit(store)
+    first = start(store, job, "l1", "n1-0")
+    assert store.connection.client.get("labq:queued:ann") == "0"
+    back = moves.ended(first, Judgement(EndReason.START_REJECTED, "no"), None, 3.0)
+    store.jobs.move(first, back, now=3.0, by="test")
+    assert store.connection.client.get("labq:queued:ann") == "1"
+
+
+def test_secrets_are_kept_apart_and_gone_when_the_job_ends(store: Store) -> None:
+    result = store.jobs.submit(
+        make_job(secrets=["TOKEN"]), indices=None, now=1.0, secrets={"TOKEN": "hunter2"}
+    )
+    assert store.jobs.secrets(result.id) == {"TOKEN": "hunter2"}
+    assert "hunter2" not in json.dumps([dict(e.fields) for e in store.events.read("0-0")])
+    job = store.jobs.get(result.id)
+    store.jobs.move(
+        job, moves.ended(job, Judgement(EndReason.CANCELLED_BY_USER, "c"), None, 2.0), now=2.0, by="ann"
+    )
+    assert store.jobs.secrets(result.id) == {}
+
+
+def test_a_deposed_leader_can_move_nothing(store: Store) -> None:
+    (job,) = submit(store)
+    old = LeaderLease(store.connection)
+    fence = old.acquire()
+    store.connection.client.delete("labq:leader")  # its lease ran out
+    assert LeaderLease(store.connection).acquire() == (fence or 0) + 1
+    assert old.acquire() is None
+    claim = Claim("t", NODE, (), 1.0, GB)
+    with pytest.raises(FencedError):
+        store.jobs.move(job, moves.starting(job, claim), now=1.0, by="old", claim=claim, fence=fence)
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([0, 8 * GB, 20 * GB]), st.booleans()), max_size=25
+)
+
+
+@given(STEPS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_sequence_of_claims_and_ends_leases_a_card_beyond_its_memory(
+    store: Store, steps: list[tuple[int, int, bool]]
+) -> None:
+    store.connection.client.flushall()
+    jobs = submit(store, len(steps)) if steps else []
+    live: list[Job] = []
+    for number, ((gpu, share, release), job) in enumerate(zip(steps, jobs, strict=True)):
+        if release and live:
+            old = live.pop(0)
+            ended = moves.ended(old, Judgement(EndReason.TIME_LIMIT, "t"), None, 3.0)
+            if old.state is JobState.STARTING:
+                old2 = moves.running(old, 2.0, "x")
+                store.jobs.move(old, old2, now=2.0, by="t")
+                old, ended = old2, moves.ended(old2, Judgement(EndReason.TIME_LIMIT, "t"), None, 3.0)
+            store.jobs.move(old, ended, now=3.0, by="t")
+        with contextlib.suppress(BusyError):
+            live.append(start(store, job, f"t{number}", f"n1-{gpu}", share=share, cpus=0.01))
+        held: dict[str, list[int]] = {}
+        for other in live:
+            for hold in other.gpus:
+                held.setdefault(hold.uuid, []).append(hold.memory)
+        for shares in held.values():
+            assert shares == [0] or (0 not in shares and sum(shares) <= 24 * GB)
+        assert set(store.jobs.leases("n1").values()) == {other.id for other in live}
