@@ -1,7 +1,6 @@
 """A missing thing skips a test on a person's machine and fails it in CI."""
 
 import pytest
-
 from support import need as module
 from support.waiting import wait_for
 
