@@ -1,0 +1,110 @@
+"""What this agent works on right now: one ``Attempt`` for each lease, found by its token."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from labq_worker.end_facts import Signals
+from labq_worker.timers import Timer
+
+
+class Attempt:
+    """One attempt that a thread of this agent works on."""
+
+    def __init__(self, job_id: str, number: int, lease: str) -> None:
+        """Name it.
+
+        Attributes:
+            container: the engine's id once it is created.
+            started: its first process runs, or ran.
+            noted: the store knows that it runs.
+            stop_wanted: a stop was asked for; whoever starts it looks here.
+            fenced: its lease is gone; nothing of it is written to the store any more.
+            closing: its end is being told to the store; nobody else touches the container.
+            ended: its container runs no more.
+            done: nobody works on it any more.
+        """
+        self.job_id, self.number, self.lease = job_id, number, lease
+        self.container = ""
+        self.started = False
+        self.noted = False
+        self.stop_wanted = False
+        self.fenced = False
+        self.closing = False
+        self.peak_memory = 0
+        self.image_id = ""
+        self.ended = threading.Event()
+        self.done = threading.Event()
+        self.lock = threading.Lock()
+        self.stopping = False
+        self._signals = Signals()
+        self._timers: list[Timer] = []
+
+    def __repr__(self) -> str:
+        """Return job and attempt."""
+        return f"job {self.job_id} attempt {self.number}"
+
+    @property
+    def signals(self) -> Signals:
+        """Return what was sent to the container."""
+        return self._signals
+
+    def note_signal(self, name: str) -> None:
+        """Note that a signal is being sent."""
+        with self.lock:
+            kill = name == "SIGKILL"
+            self._signals = replace(
+                self._signals,
+                sigterm=self._signals.sigterm or not kill,
+                sigkill=self._signals.sigkill or kill,
+            )
+
+    def keep(self, timer: Timer) -> None:
+        """Cancel this timer when the container has ended."""
+        with self.lock:
+            if not self.ended.is_set():
+                self._timers.append(timer)
+                return
+        timer.cancel()
+
+    def note_end(self) -> None:
+        """Note that the container runs no more."""
+        with self.lock:
+            self.ended.set()
+            timers, self._timers = self._timers, []
+        for timer in timers:
+            timer.cancel()
+
+
+class Attempts:
+    """All attempts in work, by lease."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._by_lease: dict[str, Attempt] = {}
+        self._lock = threading.Lock()
+
+    def take(self, job_id: str, number: int, lease: str) -> Attempt | None:
+        """Return a new attempt to work on; None when somebody works on this lease already."""
+        with self._lock:
+            if lease in self._by_lease:
+                return None
+            attempt = self._by_lease[lease] = Attempt(job_id, number, lease)
+            return attempt
+
+    def drop(self, attempt: Attempt) -> None:
+        """Nobody works on it any more."""
+        with self._lock:
+            self._by_lease.pop(attempt.lease, None)
+        attempt.done.set()
+
+    def get(self, lease: str) -> Attempt | None:
+        """Return the attempt under a lease."""
+        with self._lock:
+            return self._by_lease.get(lease)
+
+    def all(self) -> list[Attempt]:
+        """Return all attempts in work."""
+        with self._lock:
+            return list(self._by_lease.values())

@@ -1,0 +1,107 @@
+"""Settings -> ``AgentConfig``. Pure: reads texts, no files and no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labq.errors import BadInputError
+from labq.settings import Settings
+from labq.spec_values import cpus as parse_cpus
+from labq.units import parse_bytes
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+_LABEL = re.compile(r"^[A-Za-z][\w.-]{0,62}=[\w./-]{1,63}$")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedMount:
+    """A directory of the node that jobs may mount, with all that is in it."""
+
+    path: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """What one agent was told. Its repr shows no secret."""
+
+    name: str
+    data_dir: Path
+    redis_url: str = field(repr=False)
+    server: str
+    node_token: str = field(default="", repr=False)
+    #: the server reads our data directory: nothing is shipped
+    shared_files: bool = False
+    #: "auto", "none" or "sim:…"
+    gpus: str = "auto"
+    #: None = all cores of the machine
+    cpus: float | None = None
+    #: bytes; None = all but a reserve for the system
+    memory: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[AllowedMount, ...] = ()
+    builds: int = 2
+    starts: int = 4
+
+
+def read_config(settings: Settings, hostname: str) -> AgentConfig:
+    """Return the configuration that the settings say.
+
+    Args:
+        settings: the settings in force.
+        hostname: the node's name when no other is set.
+
+    Raises:
+        BadInputError: naming the setting and what is legal.
+    """
+    name = settings.text("node") or hostname.partition(".")[0]
+    if not _NAME.match(name):
+        raise BadInputError(
+            f"node name {name!r} is not legal", "use 1 to 63 of A-Z a-z 0-9 _ . -, such as n1: --name n1"
+        )
+    redis_url = settings.text("redis_url")
+    if not redis_url:
+        raise BadInputError(
+            "no Redis is named",
+            "set LABQ_REDIS_URL=redis://SERVER:6379/0 (labq up sets it for its own agent)",
+        )
+    cpus, memory = settings.text("node_cpus"), settings.text("node_memory")
+    return AgentConfig(
+        name=name,
+        data_dir=settings.path("data_dir"),
+        redis_url=redis_url,
+        server=settings.text("server"),
+        node_token=settings.text("node_token"),
+        shared_files=bool(settings.number("shared_files")),
+        gpus=settings.text("gpus"),
+        cpus=parse_cpus(cpus) if cpus else None,
+        memory=parse_bytes(memory, "memory of the node") if memory else None,
+        labels=parse_labels(settings.items("node_labels")),
+        mounts=parse_allowed(settings.items("mounts")),
+        builds=max(1, settings.number("builds")),
+        starts=max(1, settings.number("starts")),
+    )
+
+
+def parse_labels(items: list[str]) -> dict[str, str]:
+    """Return the labels of texts ``rack=a``."""
+    for item in items:
+        if not _LABEL.match(item):
+            raise BadInputError(
+                f"node label {item!r} is not legal", "write key=value, such as rack=a,group=vision"
+            )
+    return {key: value for key, _, value in (item.partition("=") for item in items)}
+
+
+def parse_allowed(items: list[str]) -> tuple[AllowedMount, ...]:
+    """Return the allow-list of texts ``/data:ro`` or ``/scratch:rw``; without a mode it is read-only."""
+    found = []
+    for item in items:
+        path, _, mode = item.partition(":")
+        if not path.startswith("/") or ".." in path.split("/") or mode not in {"", "ro", "rw"}:
+            raise BadInputError(f"mount {item!r} is not legal", "write /data:ro,/scratch:rw (LABQ_MOUNTS)")
+        found.append(AllowedMount(path.rstrip("/") or "/", mode == "rw"))
+    return tuple(found)
