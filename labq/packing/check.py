@@ -41,7 +41,7 @@ class ContextSummary:
 
 
 def check_context(
-    fileobj: BinaryIO, limits: ContextLimits | None = None, dockerfile: str = "Dockerfile"
+    fileobj: BinaryIO, limits: ContextLimits | None = None, dockerfile: str | None = "Dockerfile"
 ) -> ContextSummary:
     """Check that a tar is a context that is safe to unpack and to build.
 
@@ -51,7 +51,7 @@ def check_context(
     Args:
         fileobj: The tar, seekable; its position afterwards is undefined.
         limits: What is accepted; None for the defaults.
-        dockerfile: The Dockerfile's path in the context.
+        dockerfile: The Dockerfile's path in the context; None when it is not known yet.
 
     Returns:
         What it holds.
@@ -67,7 +67,10 @@ def check_context(
         tree.count_one()
         if member is not None:
             tree.add(member)
-    if tree.kind_of(dockerfile.encode("utf-8", "surrogateescape")) not in ("file", "symlink"):
+    if dockerfile is not None and tree.kind_of(dockerfile.encode("utf-8", "surrogateescape")) not in (
+        "file",
+        "symlink",
+    ):
         raise PackingError(
             f"The context has no {shown(dockerfile)}.",
             "Pack a directory that holds its Dockerfile, or name the right one.",

@@ -1,0 +1,88 @@
+"""The parts that verbs use, and the site's rules."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass
+from typing import TypeVar
+
+from labq.errors import BadInputError
+from labq.settings import Settings
+from labq.spec_values import absolute_path
+from labq.store import Store
+from labq_scheduler.board import Board
+from labq_scheduler.dispatch import Dispatcher
+from labq_scheduler.files.contexts import ContextFiles
+from labq_scheduler.files.layout import DataDir
+from labq_scheduler.records.history import History
+
+_Number = TypeVar("_Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedMount:
+    """A directory of the nodes that jobs may mount, with all below it."""
+
+    path: str
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the site allows."""
+
+    #: seconds; None = no limit
+    max_time: float | None = None
+    mounts: tuple[AllowedMount, ...] = ()
+    max_queued: int = 20_000
+    #: bytes
+    max_context: int = 20 * 2**30
+    #: seconds
+    keep_jobs: float = 14 * 86400.0
+    keep_contexts: float = 7 * 86400.0
+
+    @staticmethod
+    def from_settings(settings: Settings) -> Site:
+        """Return the site that the settings describe.
+
+        Raises:
+            BadInputError: naming the variable whose value is not legal.
+        """
+        return Site(
+            max_time=settings.seconds("max_time"),
+            mounts=tuple(_allowed(text) for text in settings.items("mounts")),
+            max_queued=settings.number("max_queued_per_user"),
+            max_context=_some(settings.bytes("max_context"), "max_context"),
+            keep_jobs=_some(settings.seconds("keep_jobs"), "keep_jobs"),
+            keep_contexts=_some(settings.seconds("keep_contexts"), "keep_contexts"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Everything that a verb may touch."""
+
+    store: Store
+    board: Board
+    dispatcher: Dispatcher
+    files: DataDir
+    contexts: ContextFiles
+    history: History
+    site: Site
+
+
+def _allowed(text: str) -> AllowedMount:
+    path, _, mode = text.partition(":")
+    form = "write directories like /data:ro,/scratch:rw"
+    if mode not in {"", "ro", "rw"}:
+        raise BadInputError(f"LABQ_MOUNTS {text!r}: {mode!r} is neither ro nor rw", form)
+    try:
+        return AllowedMount(os.path.normpath(absolute_path(path)), mode == "rw")
+    except BadInputError as error:
+        raise BadInputError(f"LABQ_MOUNTS {text!r}: {error.what}", form) from None
+
+
+def _some(value: _Number | None, name: str) -> _Number:
+    if value is None:
+        raise BadInputError(f"LABQ_{name.upper()} is empty", "give it a value, or leave it out")
+    return value

@@ -1,0 +1,201 @@
+"""Submit: from a request's body to queued jobs.
+
+Lives here: what the site and the lab's hardware allow, and the new record.
+Must not live here: the grammar of a spec (labq/spec.py), the write (the store's submit).
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from labq.errors import BadInputError, ImpossibleError, closest
+from labq.ids import parse_array
+from labq.image import image_key
+from labq.job import Job
+from labq.node import Node
+from labq.spec import JobSpec
+from labq.states import JobState
+from labq.store import Person
+from labq.units import about_duration
+from labq_scheduler.policy.fit import nearest_fit
+from labq_scheduler.verbs.lab import Lab, Site
+
+LEGAL_KEYS = ("spec", "array", "secrets")
+#: A file under /run/secrets has a person's key in it, not a data set.
+MAX_SECRET = 64 * 1024
+_NO_NODES = "no node has registered yet: the job waits until one does (labq nodes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked request: what would be made."""
+
+    spec: JobSpec
+    #: None for a single job
+    indices: Sequence[int] | None
+    secrets: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def parse(body: Any, site: Site) -> Request:
+    """Return the request that ``body`` says, within the site's limits. Pure.
+
+    Raises:
+        BadInputError: quoting what is not legal; never the value of a secret.
+    """
+    check_keys(body, LEGAL_KEYS)
+    if "spec" not in body:
+        raise BadInputError("the request has no spec", 'send {"spec": {"image": "…", "command": […]}}')
+    spec = within_site(JobSpec.from_wire(body["spec"]), site)
+    indices = None if body.get("array") is None else parse_array(body["array"])
+    return Request(spec, indices, check_secrets(spec, body.get("secrets")), ())
+
+
+def submit(
+    lab: Lab, person: Person, request: Request, *, now: float, key: str = ""
+) -> tuple[bool, dict[str, Any]]:
+    """Make the jobs.
+
+    Args:
+        lab: the parts.
+        person: whose jobs they will be: whoever the token says, whatever the body says.
+        request: of :func:`parse`.
+        now: seconds since the epoch.
+        key: idempotency key; a second request with it makes nothing.
+
+    Returns:
+        Whether they are new, and the answer's body.
+    """
+    spec = request.spec
+    if spec.context:
+        lab.contexts.use(spec.context, spec.dockerfile)
+    warnings = [*request.warnings, *check_possible(spec, [node for node, _ in lab.board.nodes()])]
+    job = Job(
+        id="",
+        owner=person.name,
+        uid=person.uid,
+        gid=person.gid,
+        spec=spec,
+        state=JobState.QUEUED,
+        submitted_at=now,
+        seq=0,
+        image_key=image_key(spec),
+        not_before=spec.not_before,
+    )
+    made = lab.store.jobs.submit(
+        job,
+        indices=request.indices,
+        now=now,
+        idempotency_key=key,
+        secrets=request.secrets or None,
+        max_queued=lab.site.max_queued,
+    )
+    states = {}
+    if made.again:
+        states = {job.id: str(job.state) for job in lab.store.jobs.get_many(made.jobs)}
+    jobs = [{"id": job_id, "state": states.get(job_id, "queued")} for job_id in made.jobs]
+    body: dict[str, Any] = {
+        "id": made.id,
+        "state": jobs[0]["state"] if len({row["state"] for row in jobs}) == 1 else "queued",
+        "name": spec.name,
+        "owner": person.name,
+        "warnings": warnings,
+    }
+    if request.indices is not None:
+        body["jobs"] = jobs
+    return not made.again, body
+
+
+def within_site(spec: JobSpec, site: Site) -> JobSpec:
+    """Return the spec with the site's default time limit.
+
+    Raises:
+        BadInputError: its time limit or a mount is not allowed here.
+    """
+    if site.max_time is not None:
+        if spec.time is not None and spec.time > site.max_time:
+            most = about_duration(site.max_time)
+            raise BadInputError(
+                f"time limit {about_duration(spec.time)} is longer than this lab allows",
+                f"ask for at most {most}; write checkpoints and submit again, or use --retries",
+            )
+        spec = replace(spec, time=spec.time or site.max_time)
+    for mount in spec.mounts:
+        _check_mount(mount.source, mount.writable, site)
+    return spec
+
+
+def check_possible(spec: JobSpec, nodes: Sequence[Node]) -> list[str]:
+    """Return warnings.
+
+    Raises:
+        ImpossibleError: no registered node could ever run the job; says the nearest that would work.
+    """
+    if not nodes:
+        return [_NO_NODES]
+    why = nearest_fit(spec, nodes)
+    if why is not None:
+        raise ImpossibleError(
+            f"no node of this lab can ever run it: {why}", "labq nodes shows what there is; ask for less"
+        )
+    return []
+
+
+def check_secrets(spec: JobSpec, given: Any) -> dict[str, str]:
+    """Return the values of the spec's secrets.
+
+    Raises:
+        BadInputError: a value is missing, too many, or no text. Values are never quoted.
+    """
+    values = {} if given is None else given
+    if not isinstance(values, Mapping):
+        raise BadInputError("secrets is no object", 'send {"secrets": {"NAME": "value"}}')
+    missing = [name for name in spec.secrets if name not in values]
+    if missing:
+        raise BadInputError(
+            f"secret {missing[0]!r} has no value", f"set {missing[0]} in your environment and submit again"
+        )
+    if extra := [name for name in values if name not in spec.secrets]:
+        raise BadInputError(
+            f"secrets has {len(extra)} value{'s' if len(extra) > 1 else ''} that the spec does not name",
+            "name each in spec.secrets; legal here: " + (", ".join(spec.secrets) or "none"),
+        )
+    for name, value in values.items():
+        if not isinstance(value, str) or "\0" in value or len(value) > MAX_SECRET:
+            raise BadInputError(f"the value of secret {name!r} is not text of at most 64 KiB")
+    return dict(values)
+
+
+def check_keys(body: Any, legal: Sequence[str]) -> None:
+    """Do nothing when ``body`` is an object with legal keys only.
+
+    Raises:
+        BadInputError: naming the first illegal key and the nearest legal one.
+    """
+    if not isinstance(body, dict):
+        raise BadInputError("the body is not a JSON object", f"send an object with {', '.join(legal)}")
+    for name in body:
+        if name not in legal:
+            near = closest(str(name), list(legal))
+            hint = f"did you mean {near!r}? " if near else ""
+            if name in {"owner", "uid", "gid", "user"}:
+                hint = "the owner is who your token says. "
+            raise BadInputError(
+                f"the request: unknown key {str(name)[:100]!r}", f"{hint}legal keys: {', '.join(legal)}"
+            )
+
+
+def _check_mount(source: str, writable: bool, site: Site) -> None:
+    path = os.path.normpath(source)
+    legal = ", ".join(f"{m.path}:{'rw' if m.writable else 'ro'}" for m in site.mounts) or "none"
+    found = [m for m in site.mounts if path == m.path or path.startswith(m.path.rstrip("/") + "/")]
+    if not found:
+        raise BadInputError(
+            f"mount {source!r} is not allowed by this site",
+            f"legal: {legal}; ask an admin to add it to LABQ_MOUNTS",
+        )
+    if writable and not any(m.writable for m in found):
+        raise BadInputError(f"mount {source!r} may only be read", f"write {source}:…:ro; legal: {legal}")
