@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from builders import GB, holding_job, make_job, make_node
@@ -111,8 +112,8 @@ def test_constraints_on_nodes_are_obeyed() -> None:
 
 
 @pytest.mark.parametrize("change", [{"drained": "maintenance"}, {"alive": False}, {"heartbeat": 0.0}])
-def test_a_node_that_takes_no_work_gets_none_and_the_job_is_told(change: dict[str, object]) -> None:
-    node = replace(make_node("n1", gpus=1), **change)  # type: ignore[arg-type]
+def test_a_node_that_takes_no_work_gets_none_and_the_job_is_told(change: dict[str, Any]) -> None:
+    node = replace(make_node("n1", gpus=1), **change)
     decisions = decide(snap([make_job("1", gpus="1")], [node]), Rules())
     assert started(decisions) == {}
     assert "away: n1 is" in next(iter(decisions.waits.values()))
@@ -204,7 +205,7 @@ def _lab(nodes: list[tuple[int, str, int]]) -> list[Node]:
 @given(JOBS, NODES)
 @settings(max_examples=150, deadline=None)
 def test_nothing_is_ever_oversubscribed_and_every_waiting_job_has_a_why(
-    wires: list[dict[str, object]], kinds: list[tuple[int, str, int]]
+    wires: list[dict[str, Any]], kinds: list[tuple[int, str, int]]
 ) -> None:
     nodes = _lab(kinds)
     jobs = [make_job(str(n), **wire) for n, wire in enumerate(wires, 1)]
@@ -231,7 +232,7 @@ def test_nothing_is_ever_oversubscribed_and_every_waiting_job_has_a_why(
 @given(JOBS, NODES, st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
 def test_the_same_lab_in_another_order_gives_the_same_decision(
-    wires: list[dict[str, object]], kinds: list[tuple[int, str, int]], shuffle: random.Random
+    wires: list[dict[str, Any]], kinds: list[tuple[int, str, int]], shuffle: random.Random
 ) -> None:
     nodes = _lab(kinds)
     jobs = [make_job(str(n), **wire) for n, wire in enumerate(wires, 1)]
@@ -253,7 +254,7 @@ def test_the_same_lab_in_another_order_gives_the_same_decision(
 @given(JOBS, st.lists(st.sampled_from(["10m", "1h", "3h"]), min_size=2, max_size=2))
 @settings(max_examples=120, deadline=None)
 def test_a_job_that_passes_never_delays_the_reservation_when_limits_are_true(
-    wires: list[dict[str, object]], limits: list[str]
+    wires: list[dict[str, Any]], limits: list[str]
 ) -> None:
     nodes = [make_node("n0", gpus=4, cpus=64), make_node("n1", gpus=2, cpus=64)]
     busy = [holding_job("900", "n0", "n0-0", "n0-1", time=limits[0], started_at=NOW), holding_job("901", "n1", "n1-0", time=limits[1], started_at=NOW)]  # fmt: skip
