@@ -14,12 +14,15 @@ Where to look first:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+# `typing` costs 3 ms at every start of the command line; mypy knows this name without it.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 __all__ = ["Client", "LabqError", "__version__"]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from labq.client import Client
     from labq.errors import LabqError
 
