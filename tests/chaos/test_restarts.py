@@ -68,7 +68,7 @@ def test_killed_and_the_job_ends_meanwhile(lab: Lab, part: str, tmp_path: Path) 
     lab.kill9(part)
     tell_to_end(lab, job)
     wait_for(
-        lambda: not lab.engine.docker("ps", "-q", "--filter", f"label=labq.job={job}").stdout,
+        lambda: not lab.engine.docker("ps", "-q", "--filter", f"label=labq.job={job}"),
         20,
         "its container to end",
     )
@@ -122,11 +122,11 @@ def test_a_lost_node_fails_its_job_and_stops_it_when_it_returns(make_lab: object
     shown = lab.json("show", job)
     assert shown["end_reason"] == "node_lost"
     assert "n2 has been silent" in shown["verdict"]
-    assert lab.engine.docker("ps", "-q", "--filter", f"label=labq.job={job}").stdout
+    assert lab.engine.docker("ps", "-q", "--filter", f"label=labq.job={job}")
     assert agent.pid is None
     lab.start_agent("n2", "sim:1xRTX-4090-24GB")
     wait_for(
-        lambda: not lab.engine.docker("ps", "-aq", "--filter", f"label=labq.job={job}").stdout,
+        lambda: not lab.engine.docker("ps", "-aq", "--filter", f"label=labq.job={job}"),
         30, "the returned node to stop what is no longer its own", interval=0.2, hint=lab.logs,
     )  # fmt: skip
     wait_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.engine import BUSYBOX
@@ -64,7 +65,7 @@ def test_the_same_tree_is_neither_sent_nor_built_again(lab: Lab, project: Path) 
     second = lab.labq("submit", str(project), "--follow")
     text = second.stdout + second.stderr
     assert "building the image" not in text
-    images = lab.engine.docker("images", "--quiet", "--filter", "reference=labq/built").stdout.split()
+    images = lab.engine.docker("images", "--quiet", "--filter", "reference=labq/built").split()
     assert len(images) == 1
 
 
@@ -100,8 +101,8 @@ def test_the_container_is_what_was_asked_for(lab: Lab, tmp_path: Path) -> None:
     shown = _running(lab, job["id"])
     (name,) = lab.engine.docker(
         "ps", "--filter", f"label=labq.job={job['id']}", "--format", "{{.Names}}"
-    ).stdout.split()
-    raw = lab.engine.docker("inspect", name).stdout
+    ).split()
+    raw = lab.engine.docker("inspect", name)
     (container,) = json.loads(raw)
     host, config = container["HostConfig"], container["Config"]
     assert name == f"labq-{shown['owner']}-{job['id']}-1"
@@ -120,11 +121,11 @@ def test_the_container_is_what_was_asked_for(lab: Lab, tmp_path: Path) -> None:
     assert lab.labq("logs", job["id"]).stdout.strip() == "7"
 
 
-def _running(lab: Lab, job_id: str) -> dict[str, object]:
+def _running(lab: Lab, job_id: str) -> dict[str, Any]:
     from support.waiting import wait_for
 
-    def running() -> dict[str, object] | None:
-        shown: dict[str, object] = lab.json("show", job_id)
-        return shown if shown["state"] == "running" else None
+    def running() -> dict[str, Any]:
+        shown: dict[str, Any] = lab.json("show", job_id)
+        return shown if shown["state"] == "running" else {}
 
-    return wait_for(running, 20, f"job {job_id} to run", hint=lab.logs)  # type: ignore[return-value]
+    return wait_for(running, 20, f"job {job_id} to run", hint=lab.logs)
