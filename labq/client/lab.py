@@ -9,7 +9,7 @@ from labq.client.session import Session
 
 
 class Lab:
-    """``nodes``, ``node``, ``drain``, ``resume``, ``gpus``, ``image``, ``me``, ``doctor``, ``users`` …"""
+    """``nodes``, ``node``, ``drain``, ``resume``, ``gpus``, ``image``, ``me``, ``doctor``, people."""
 
     session: Session
 

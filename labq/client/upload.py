@@ -57,7 +57,14 @@ def received(session: Session, sha: str) -> int | None:
     return int(held) if held.isascii() and held.isdigit() else 0
 
 
-def upload(session: Session, context: Context, sha: str, progress: Progress | None = None) -> bool:
+def upload(
+    session: Session,
+    context: Context,
+    sha: str,
+    progress: Progress | None = None,
+    *,
+    before: Callable[[], None] | None = None,
+) -> bool:
     """Bring the context to the server.
 
     Args:
@@ -65,6 +72,7 @@ def upload(session: Session, context: Context, sha: str, progress: Progress | No
         context: what to send.
         sha: its digest.
         progress: told after each piece.
+        before: called when there is something to send, before it is sent; may raise.
 
     Returns:
         False when the server had it already.
@@ -75,6 +83,8 @@ def upload(session: Session, context: Context, sha: str, progress: Progress | No
     offset = received(session, sha)
     if offset is None:
         return False
+    if before is not None:
+        before()
     tries = 0
     while offset is not None:
         try:
@@ -84,8 +94,8 @@ def upload(session: Session, context: Context, sha: str, progress: Progress | No
                 raise session.away(error) if isinstance(error, OSError) else error from None
             session.on_away("the upload was interrupted, going on")
             sleep(BACKOFF[min(tries, len(BACKOFF) - 1)])
-        before, offset = offset, received(session, sha)
-        tries = 0 if offset is None or offset > before else tries + 1
+        sent, offset = offset, received(session, sha)
+        tries = 0 if offset is None or offset > sent else tries + 1
         if tries > _TRIES:
             raise UnavailableError(
                 f"the server at {session.address.url} takes no more of the context ({offset} bytes of {context.total_bytes})",

@@ -1,0 +1,94 @@
+"""Lists of jobs: `labq ls`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labq.cli.render.moments import about, between
+from labq.cli.render.text import clean, table
+
+Job = Mapping[str, Any]
+
+STATE_COLOURS = {
+    "queued": "yellow", "starting": "cyan", "running": "green", "stopping": "yellow",
+    "succeeded": "", "failed": "red", "cancelled": "grey",
+}  # fmt: skip
+#: End reasons that say no more than the state.
+_PLAIN_REASONS = {"completed", "cancelled_by_user"}
+
+
+def state_text(job: Job) -> str:
+    """Return state and reason: ``failed (out of memory)``, ``failed (exit 3)``."""
+    state, reason = str(job["state"]), job.get("end_reason")
+    if reason == "exit_code" and job.get("exit_code") is not None:
+        return f"{state} (exit {job['exit_code']})"
+    if not reason or reason in _PLAIN_REASONS:
+        return state
+    return f"{state} ({str(reason).replace('_', ' ')})"
+
+
+def gpus_text(job: Job) -> str:
+    """Return what it asked for, marked when it got simulated GPUs; "-" for none."""
+    asked = str(job.get("gpu_request") or "0")
+    if asked == "0":
+        return "-"
+    return f"{asked} (sim)" if job.get("simulated") else asked
+
+
+def note_text(job: Job) -> str:
+    """Return why it waits, how it ended when that was not well, or its owner's note."""
+    if job["state"] == "queued":
+        return str(job.get("why") or "")
+    if job["state"] == "failed":
+        return str(job.get("verdict") or "").removeprefix("Failed: ")
+    return str(job.get("note") or "")
+
+
+def jobs_table(
+    jobs: Sequence[Job], now: float, width: int, *, owners: bool = False, colours: bool = False
+) -> str:
+    """Return the table of jobs.
+
+    Args:
+        jobs: short views, in the order in which they are shown.
+        now: seconds since the epoch.
+        width: columns of the terminal.
+        owners: show whose they are.
+        colours: colour the states.
+    """
+    head = ["ID", "NAME", "STATE", "OWNER", "GPUS", "NODE", "WAITED", "RAN", "WHY / NOTE"]
+    rows, paints = [], []
+    for job in jobs:
+        rows.append(
+            [
+                str(job["id"]),
+                clean(str(job.get("name") or "")),
+                state_text(job),
+                clean(str(job.get("owner") or "")),
+                gpus_text(job),
+                clean(str(job.get("node") or "-")),
+                about(between(job.get("submitted_at"), job.get("started_at") or job.get("ended_at"), now)),
+                about(between(job.get("started_at"), job.get("ended_at"), now)) or "-",
+                clean(note_text(job)),
+            ]
+        )
+        paints.append(["", "", STATE_COLOURS.get(str(job["state"]), ""), "", "", "", "", "", "grey"])
+    drop = [] if owners else [3]
+    if not any(row[8] for row in rows):
+        drop.append(8)
+    keep = [i for i in range(len(head)) if i not in drop]
+    shrink = [keep.index(i) for i in (8, 1, 2, 4) if i in keep]
+    return table(
+        [head[i] for i in keep],
+        [[row[i] for i in keep] for row in rows],
+        width,
+        shrink=shrink,
+        colour_of=[[paint[i] for i in keep] for paint in paints] if colours else None,
+        numbers=[keep.index(6), keep.index(7)],
+    )
+
+
+def more_line(shown: int, total: int) -> str:
+    """Return the line that says that there are more; "" when there are none."""
+    return f"{total - shown} more: labq ls --limit 0\n" if total > shown else ""

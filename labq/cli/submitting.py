@@ -1,0 +1,158 @@
+"""What `labq submit` does step by step: read the order, bring the context, send, report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from labq.cli import flags, project_file, request, terminal
+from labq.clock import now
+from labq.errors import BadInputError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from labq.client import Client
+
+
+class Order:
+    """What was asked for.
+
+    Attributes:
+        directory: to build; None when an image is named.
+        spec: the wire form, without ``context``.
+        array: indices, or None.
+        secrets: values by name.
+        file: what labq.toml said, and where it is, to blame it.
+    """
+
+    __slots__ = ("array", "directory", "file", "file_path", "secrets", "spec")
+
+    def __init__(
+        self, directory: str | None, spec: dict[str, Any], array: str | None, secrets: dict[str, str]
+    ) -> None:
+        self.directory = directory
+        self.spec = spec
+        self.array = array
+        self.secrets = secrets
+        self.file: Mapping[str, Any] = {}
+        self.file_path = ""
+
+
+def read_order(options: Any) -> Order:
+    """Return what flags, labq.toml and environment ask for.
+
+    Raises:
+        BadInputError: what is wrong.
+    """
+    directory, given = options.directory, flags.given(options)
+    if directory is None and "image" not in given:
+        near = "labq submit .  builds this directory; " if os.path.exists("Dockerfile") else ""
+        raise BadInputError(
+            "labq submit: nothing to run was named", f"{near}labq submit DIR, or labq submit --image REF"
+        )
+    if directory is not None and "image" in given:
+        raise BadInputError(
+            f"labq submit: both a directory ({directory!r}) and an image ({given['image']!r}) were named",
+            "name one of them; to set the image in the directory's settings, write image = … into its labq.toml",
+        )
+    file = project_file.read(directory) if directory is not None else {}
+    where = os.path.abspath(directory) if directory is not None else request.image_name(given["image"])
+    spec = request.spec_of(
+        given,
+        file,
+        options.command,
+        environ=os.environ,
+        now=now(),
+        default_name=request.legal_name(os.path.basename(where)),
+    )
+    names = spec.get("secrets") or []
+    values = request.secret_values(
+        [names] if isinstance(names, str) else names, given.get("secrets", []), os.environ
+    )
+    array = options.array if options.array is not None else file.get("array")
+    builds = directory if "image" not in spec else None
+    order = Order(builds, spec, None if array is None else str(array), values)
+    if directory is not None:
+        order.file, order.file_path = file, os.path.join(directory, project_file.NAME)
+    return order
+
+
+def send(client: Client, order: Order, *, quiet: bool) -> dict[str, Any]:
+    """Bring the context to the server and submit; return the API's answer."""
+    try:
+        if order.directory is not None:
+            _bring_context(client, order, quiet=quiet)
+        return client.submit_spec(order.spec, array=order.array, secrets=order.secrets)
+    except BadInputError as error:
+        raise project_file.blame(error, order.file, order.file_path) from None
+
+
+def _bring_context(client: Client, order: Order, *, quiet: bool) -> None:
+    from labq.cli.progress import Progress
+    from labq.client import upload
+
+    assert order.directory is not None  # noqa: S101 - for the type checker
+    context = upload.open_directory(order.directory, str(order.spec.get("dockerfile", "Dockerfile")))
+    progress = Progress(sys.stderr)
+    report = None if quiet else progress
+    try:
+        sha = upload.digest(context, report)
+        order.spec["context"] = sha
+        upload.upload(client.session, context, sha, report, before=lambda: _check_first(client, order))
+    finally:
+        progress.done()
+
+
+def _check_first(client: Client, order: Order) -> None:
+    """Refuse before a long upload what the server would refuse after it."""
+    from labq.spec import JobSpec
+
+    JobSpec.from_wire(order.spec, "the request")
+    with suppress(NotFoundError):  # of a server that wants the context first
+        client.check(order.spec, array=order.array)
+
+
+def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
+    """Say where the job would run; the context is named by its digest and not sent."""
+    if order.directory is not None:
+        from labq.client import upload
+
+        context = upload.open_directory(order.directory, str(order.spec.get("dockerfile", "Dockerfile")))
+        order.spec["context"] = upload.digest(context)
+    try:
+        answer = client.check(order.spec, array=order.array)
+    except BadInputError as error:
+        raise project_file.blame(error, order.file, order.file_path) from None
+    if as_json:
+        terminal.print_json(answer)
+        return 0
+    print(answer.get("why") or "it could run")
+    fits = answer.get("fits") or []
+    print("nodes that suit it: " + (", ".join(_fit(item) for item in fits) or "none"))
+    return 0
+
+
+def _fit(item: Any) -> str:
+    return str(item.get("node", item.get("name", item))) if isinstance(item, Mapping) else str(item)
+
+
+def report(answer: Mapping[str, Any], *, quiet: bool, follow: bool) -> None:
+    """Print the new job, and what to type next."""
+    number, tasks = answer["id"], answer.get("jobs")
+    if quiet:
+        print(number, flush=True)
+        return
+    for warning in answer.get("warnings") or []:
+        terminal.note(f"warning: {warning}")
+    if tasks:
+        print(
+            f"array {number} queued ({answer.get('name', '')}): {len(tasks)} tasks {tasks[0]['id']} … {tasks[-1]['id']}"
+        )
+        terminal.note(f"  next: labq show {number} · labq wait {number} · labq cancel {number}")
+        return
+    print(f"job {number} {answer['state']} ({answer.get('name', '')})", flush=True)
+    if not follow:
+        terminal.note(f"  next: labq logs -f {number} · labq why {number} · labq cancel {number}")

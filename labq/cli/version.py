@@ -1,0 +1,19 @@
+"""Print the version of this labq."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.cli import parser as common
+
+
+def declare(parser: common.Parser) -> None:
+    """Declare no flags."""
+
+
+def run(options: Any) -> int:
+    """Print it."""
+    from labq import __version__
+
+    print(f"labq {__version__}")
+    return 0

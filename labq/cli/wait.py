@@ -1,0 +1,50 @@
+"""Wait until jobs have ended.
+
+Exit status: 0 all succeeded, 1 one failed, 2 one was cancelled (and none failed), 124 they had not ended
+when --timeout passed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.cli import parser as common
+
+#: Exit status by final state, worst last.
+STATUS = {"succeeded": 0, "cancelled": 2, "failed": 1}
+TIMED_OUT = 124
+
+
+def declare(parser: common.Parser) -> None:
+    """Declare the flags."""
+    common.add_job(parser, many=True, help="ids of jobs or arrays")
+    parser.add_argument(
+        "--timeout", metavar="TIME", type=common.duration, help="give up after that, such as 2h"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    common.add_json(parser)
+
+
+def run(options: Any) -> int:
+    """Wait for each; return the worst."""
+    from labq.cli import terminal
+    from labq.cli.waiting import wait_for_all, worst
+
+    client = common.client(options)
+    client.session.on_away = terminal.note
+    views: list[dict[str, Any]] = []
+    timed_out = False
+    try:
+        for view in wait_for_all(client, options.ids, options.timeout):
+            views.append(view)
+            if not options.quiet and not options.json:
+                print(
+                    f"job {view['id']} {view['state']}: {view.get('verdict') or ''}".rstrip(": "), flush=True
+                )
+    except TimeoutError as error:
+        timed_out = True
+        if not options.quiet:
+            terminal.note(f"{error}; `labq wait` gave up, the job goes on")
+    if options.json:
+        terminal.print_json(views[0] if len(options.ids) == 1 and len(views) == 1 else views)
+    return TIMED_OUT if timed_out else worst(views, STATUS)

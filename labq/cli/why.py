@@ -1,0 +1,26 @@
+"""Say in one sentence why a job waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.cli import parser as common
+
+
+def declare(parser: common.Parser) -> None:
+    """Declare the flags."""
+    common.add_job(parser)
+    common.add_json(parser)
+
+
+def run(options: Any) -> int:
+    """Ask and print."""
+    from labq.cli import terminal
+    from labq.cli.render.text import clean
+
+    answer = common.client(options).why(options.id)
+    if options.json:
+        terminal.print_json(answer)
+    else:
+        print(clean(str(answer.get("why") or f"job {answer['id']} is {answer['state']}")))
+    return 0
