@@ -1,0 +1,132 @@
+"""What `labq doctor` looks at: configuration, server, clock, token, the server's own findings, the engine here."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from labq.client import Client
+from labq.client.config import config_file
+from labq.clock import now
+from labq.errors import LabqError
+
+#: Seconds by which the clocks may differ before times in listings mislead.
+_SKEW = 5.0
+_DOCKER = "/var/run/docker.sock"
+
+
+def findings(server: str | None) -> Iterator[dict[str, Any]]:
+    """Yield findings ``{"name", "ok", "what", "next"}``, the client's first."""
+    yield _config()
+    try:
+        client = Client(server)
+    except LabqError as error:
+        yield _finding("settings", False, error.what, error.next)
+        return
+    yield from _server(client)
+    if os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER):
+        yield engine()
+
+
+def _finding(name: str, ok: bool, what: str, next: str = "") -> dict[str, Any]:  # noqa: A002
+    return {"name": name, "ok": ok, "what": what, "next": next}
+
+
+def _config() -> dict[str, Any]:
+    path = config_file()
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return _finding("configuration", True, f"{path} does not exist; environment and defaults count")
+    except OSError as error:
+        return _finding(
+            "configuration", False, f"{path}: {error.strerror}", "make it readable, or set LABQ_CONFIG"
+        )
+    if mode & 0o077:
+        return _finding(
+            "configuration",
+            False,
+            f"{path} has mode {mode:o}: others may read your token",
+            f"chmod 600 {path}",
+        )
+    try:
+        from pathlib import Path
+
+        from labq.settings import read_config
+
+        read_config(Path(path))
+    except LabqError as error:
+        return _finding("configuration", False, error.what, error.next)
+    return _finding("configuration", True, f"{path}, readable by you only")
+
+
+def _server(client: Client) -> Iterator[dict[str, Any]]:
+    url = client.session.address.url
+    try:
+        answer = client.session.send("GET", "/readyz", accept=(503,), timeout=10)
+    except LabqError as error:
+        yield _finding("server", False, error.what, error.next)
+        return
+    if answer.status != 200:
+        yield _finding(
+            "server", False, f"{url} answers, but is not ready: {answer.read()[:200].decode(errors='replace')}",
+            "wait a moment; if it stays so, look at the server's log and at Redis",
+        )  # fmt: skip
+    else:
+        yield _finding("server", True, f"{url} is ready")
+    yield from _clock(answer.headers.get("date"))
+    try:
+        me = client.me()
+    except LabqError as error:
+        yield _finding("token", False, error.what, error.next)
+        return
+    role = ", admin" if me.get("admin") else ""
+    yield _finding("token", True, f"you are {me['name']} (uid {me['uid']}, gid {me['gid']}{role})")
+    try:
+        yield from client.doctor()
+    except LabqError as error:
+        yield _finding("server's findings", False, error.what, error.next)
+
+
+def _clock(date: str | None) -> Iterator[dict[str, Any]]:
+    from email.utils import parsedate_to_datetime
+
+    if not date:
+        return
+    skew = now() - parsedate_to_datetime(date).timestamp() - 0.5  # Date has whole seconds
+    text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    if abs(skew) > _SKEW:
+        yield _finding(
+            "clock", False, f"this machine's clock is {text}", "turn on NTP here: timedatectl set-ntp true"
+        )
+    else:
+        yield _finding("clock", True, f"within {_SKEW:.0f} s of the server's")
+
+
+def engine() -> dict[str, Any]:
+    """Return whether a Docker engine answers on this machine."""
+    from labq.client.address import Address
+    from labq.client.answer import NotHttpError
+    from labq.client.connection import Connection
+
+    host = os.environ.get("DOCKER_HOST") or f"unix://{_DOCKER}"
+    try:
+        wire = Connection(Address(host.replace("tcp://", "http://", 1)), 5.0)
+        answer = wire.request("GET", "/version", {}, timeout=10)
+        text = answer.read()
+        wire.close()
+    except (OSError, NotHttpError, LabqError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return _finding(
+            "engine", False, f"no Docker engine answers at {host} ({reason})",
+            "start it: sudo systemctl start docker; and be in the group docker: sudo usermod -aG docker $USER",
+        )  # fmt: skip
+    import json
+
+    try:
+        version = json.loads(text).get("Version", "?")
+    except ValueError:
+        version = "?"
+    return _finding("engine", True, f"Docker {version} at {host}")

@@ -1,0 +1,34 @@
+"""The machines: state, free cores and memory, and each GPU with who holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.cli import parser as common
+
+
+def declare(parser: common.Parser) -> None:
+    """Declare the flags."""
+    parser.add_argument("node", metavar="NODE", nargs="?", help="this one only")
+    common.add_json(parser)
+
+
+def run(options: Any) -> int:
+    """Ask and print."""
+    import sys
+
+    from labq.cli import terminal
+    from labq.cli.render.nodes import nodes_text
+    from labq.clock import now
+
+    client = common.client(options)
+    found = client.node(options.node) if options.node else client.nodes()
+    if options.json:
+        terminal.print_json(found)
+        return 0
+    nodes = found if isinstance(found, list) else [found]
+    if not nodes:
+        terminal.note("no node has registered yet; start labq-worker there, or `labq up` here")
+        return 0
+    sys.stdout.write(nodes_text(nodes, now(), terminal.width(), colours=terminal.colours()))
+    return 0
