@@ -4,6 +4,7 @@ Each test run takes a slot of its own (socket, data, bridge), so two runs on one
 killed run left in its slot is used again.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -36,9 +37,9 @@ def take_slot() -> tuple[int, IO[str]]:
     raise AssertionError(f"{SLOTS} test runs hold all slots of {STATE}")
 
 
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """A private engine with the base images python:3.11-slim and labq-test/busybox."""
+@contextlib.contextmanager
+def open_engine() -> Iterator[Engine]:
+    """A private engine with the base images python:3.11-slim and labq-test/busybox, for tests and benchmarks."""
     need(os.geteuid() == 0, "root, for a Docker engine of its own")
     need(shutil.which("dockerd"), "dockerd (apt-get install docker.io)")
     need(
@@ -62,6 +63,13 @@ def engine() -> Iterator[Engine]:
             yield engine
         finally:
             engine.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A private engine for all tests of a run."""
+    with open_engine() as found:
+        yield found
 
 
 @pytest.fixture
