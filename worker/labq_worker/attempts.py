@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 from labq_worker.end_facts import Signals
 from labq_worker.timers import Timer
@@ -21,43 +22,40 @@ class Attempt:
             noted: the store knows that it runs.
             stop_wanted: a stop was asked for; whoever starts it looks here.
             fenced: its lease is gone; nothing of it is written to the store any more.
+            cancelled_at_start: it was cancelled while its container was being made, and killed at once.
             closing: its end is being told to the store; nobody else touches the container.
             ended: its container runs no more.
             done: nobody works on it any more.
         """
         self.job_id, self.number, self.lease = job_id, number, lease
         self.container = ""
+        self.cgroup_parent = ""
         self.started = False
         self.noted = False
         self.stop_wanted = False
         self.fenced = False
+        self.cancelled_at_start = False
         self.closing = False
         self.peak_memory = 0
+        self.peak_file: Path | None = None
         self.image_id = ""
         self.ended = threading.Event()
         self.done = threading.Event()
         self.lock = threading.Lock()
         self.stopping = False
-        self._signals = Signals()
+        self.signals = Signals()
         self._timers: list[Timer] = []
 
     def __repr__(self) -> str:
         """Return job and attempt."""
         return f"job {self.job_id} attempt {self.number}"
 
-    @property
-    def signals(self) -> Signals:
-        """Return what was sent to the container."""
-        return self._signals
-
     def note_signal(self, name: str) -> None:
         """Note that a signal is being sent."""
         with self.lock:
             kill = name == "SIGKILL"
-            self._signals = replace(
-                self._signals,
-                sigterm=self._signals.sigterm or not kill,
-                sigkill=self._signals.sigkill or kill,
+            self.signals = replace(
+                self.signals, sigterm=self.signals.sigterm or not kill, sigkill=self.signals.sigkill or kill
             )
 
     def keep(self, timer: Timer) -> None:

@@ -326,9 +326,8 @@ class Engine:
 def _chunks(response: Any) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(CHUNK)
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError):
-        # Broken off: to the follower a stream that ends means "look", however it ends.
-        return
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise EngineAwayError(f"the stream broke off: {error}") from None
     finally:
         response.close()
 

@@ -29,6 +29,8 @@ class Signals:
 
     sigterm: bool = False
     sigkill: bool = False
+    #: another agent process followed the container before: what that one sent is not known
+    unknown: bool = False
 
 
 def not_started(job: Job, words: str) -> EndFacts:
@@ -39,8 +41,8 @@ def not_started(job: Job, words: str) -> EndFacts:
 def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_memory: int) -> EndFacts:
     """Return the facts of an attempt whose container ran.
 
-    What an agent sent before it died is not known to the next one: a container that ended after the request
-    to stop counts as having had SIGTERM, and as killed when it ended with 137 after its grace.
+    What an agent sent before it died is not known to the next one: for that one, a container that ended after the
+    request to stop counts as having had SIGTERM, and as killed when it ended with 137 after its grace.
     """
     words = _cannot_run(seen, tail)
     if words:
@@ -52,6 +54,7 @@ def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_m
     if seen.started_at is not None and seen.finished_at is not None:
         duration = max(0.0, seen.finished_at - seen.started_at)
     after_stop = stop is not None and seen.finished_at is not None and seen.finished_at >= stop.at
+    inferred_kill = signals.unknown and _was_killed(seen, stop, job.spec.grace)
     return EndFacts(
         exit_code=seen.exit_code,
         oom_killed=seen.oom_killed,
@@ -61,8 +64,8 @@ def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_m
         peak_memory=peak_memory,
         memory_limit=job.memory or 0,
         time_limit=job.spec.time,
-        sent_sigterm=signals.sigterm or after_stop,
-        killed_after_grace=signals.sigkill or _was_killed(seen, stop, job.spec.grace),
+        sent_sigterm=signals.sigterm or (signals.unknown and after_stop),
+        killed_after_grace=signals.sigkill or inferred_kill,
     )
 
 

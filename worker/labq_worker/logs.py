@@ -45,7 +45,8 @@ class AttemptLog:
         self._clock = clock
         self._wake = wake
         self._writer = LogWriter(path)
-        self._full = False
+        #: something could not be written; the engine's log has it
+        self.broken = False
 
     def follow_live(self, stream: Source) -> None:
         """Write what the container writes, until the stream ends."""
@@ -54,25 +55,22 @@ class AttemptLog:
             at = int(self._clock() * 1e9)
             self._write((number, at, payload) for number, payload in demux.feed(data))
 
-    def follow_engine(self, chunks: Iterable[bytes], *, last_pass: bool = False) -> None:
+    def follow_engine(self, chunks: Iterable[bytes]) -> None:
         """Write what the engine's log has and the file has not, until the stream ends.
 
         Args:
             chunks: the engine's log from its beginning.
-            last_pass: the container has ended and its live output was followed to an end. The engine ends every
-                message with a newline, even a last line that has none: a lone newline is nothing new then.
         """
+        if self.broken:
+            # What could not be written may be fetched now; opening it again cuts off a torn frame.
+            self._writer.close()
+            self._writer, self.broken = LogWriter(self.path), False
         known = self._writer.written
         if sum(known.values()) > COUNTABLE:
-            if last_pass:
-                return
             self.remark("labq: some lines may be missing or doubled here: the engine keeps no more than 2 GB")
         engine_log, skip = EngineLog(), Skip(known)
         for chunk in chunks:
-            pieces = skip.rest(engine_log.feed(chunk))
-            if last_pass:
-                pieces = [piece for piece in pieces if piece[2] != b"\n"]
-            self._write(pieces)
+            self._write(skip.rest(engine_log.feed(chunk)))
 
     def remark(self, text: str) -> None:
         """Write a line of labq's own."""
@@ -88,14 +86,13 @@ class AttemptLog:
 
     def _write(self, pieces: Iterable[TimedPiece]) -> None:
         for stream, at, payload in pieces:
-            if not payload:
+            if self.broken or not payload:
                 continue
             try:
                 self._writer.write(stream, at, payload)
             except OSError as error:
-                # A full disk must not stop the job: its output goes on, unkept, and is fetched again at the end.
-                if not self._full:
-                    log.error("%s cannot be written: %s", self.path, error.strerror)  # noqa: TRY400
-                self._full = True
+                # A full disk must not stop the job: its output is read on, unkept, and fetched again at the end.
+                log.error("%s cannot be written: %s", self.path, error.strerror)  # noqa: TRY400
+                self.broken = True
         if self._wake is not None:
             self._wake()

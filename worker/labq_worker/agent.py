@@ -1,0 +1,215 @@
+"""The agent of one node: puts the parts together, keeps containers and leases in line, takes messages."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from typing import IO
+
+from labq import __version__
+from labq.clock import now
+from labq.errors import ConflictError, UnavailableError
+from labq.node import Gpu, Node
+from labq.store import Store
+from labq_worker import machine, tasks
+from labq_worker.adopt import Reconciler
+from labq_worker.attempts import Attempt, Attempts
+from labq_worker.config import AgentConfig
+from labq_worker.container_args import Host
+from labq_worker.containers import Engine, EngineInfo
+from labq_worker.context import Context, NoShipping
+from labq_worker.contexts import ContextSource
+from labq_worker.engine_errors import EngineError
+from labq_worker.follow import sample_memory
+from labq_worker.gpus import Nvml
+from labq_worker.heartbeat import Heartbeat
+from labq_worker.images import Images
+from labq_worker.paths import Paths
+from labq_worker.places import PlaceMaker
+from labq_worker.retry import until_it_answers
+from labq_worker.rq_worker import TakeWork
+from labq_worker.runner import Runner
+from labq_worker.server import Server
+from labq_worker.shipping import Shipper
+from labq_worker.sim_gpus import PREFIX, simulated_gpus
+from labq_worker.timers import Timers
+
+log = logging.getLogger(__name__)
+#: Seconds between two looks at containers and leases: what a lost message costs.
+RECONCILE = 5.0
+#: Seconds between two looks at the memory of running containers.
+SAMPLE = 2.0
+#: Seconds after which a process that was told to end does so, whatever it still waits for.
+LAST_MOMENT = 1.5
+
+
+class Agent:
+    """One node's agent. Nothing in it must survive: labels and Redis say all."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        """Connect to the engine and to Redis, waiting for both.
+
+        Raises:
+            ConflictError: another agent uses the data directory.
+            BadInputError: a setting is not legal.
+        """
+        self.config = config
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _only_one(config)
+        agent = machine.agent_id(config.data_dir, secrets.token_hex(8))
+        nvml = Nvml()
+        gpus = _gpus(config, nvml)
+        server = None if config.shared_files else Server(config.server, config.node_token)
+        engine = until_it_answers(Engine, "connect to the Docker engine")
+        info = until_it_answers(engine.info, "ask the Docker engine")
+        paths = Paths(config.data_dir)
+        self._shipper = None if server is None else Shipper(paths, server)
+        self.context = Context(
+            config=config,
+            host=Host(config.name, agent, info.cgroup_driver, float(info.cpus)),
+            store=Store(config.redis_url),
+            engine=engine,
+            paths=paths,
+            places=PlaceMaker(paths, config.mounts, f"labq-secrets-{agent}"),
+            attempts=Attempts(),
+            timers=Timers(),
+            shipping=self._shipper or NoShipping(),
+        )
+        self.runner = Runner(self.context)
+        self.images = Images(self.context, ContextSource(paths, server))
+        self._reconciler = Reconciler(self.context, self.runner)
+        self._reconciling = threading.Lock()
+        self._look_now = threading.Event()
+        node = _node(config, gpus, info, nvml.driver() if config.gpus == "auto" else "")
+        real = nvml if gpus and not gpus[0].simulated else None
+        self.heartbeat = Heartbeat(
+            self.context.store, node, real, before_registering=lambda: self.reconcile(sure=True)
+        )
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT. In the main thread."""
+        tasks.use(self)
+        take_work = TakeWork(self.config.redis_url, self.config.name, tasks.OBEYED, on_stop=self._leave_soon)
+        until_it_answers(lambda: self.reconcile(sure=True), "reconcile containers and leases")
+        until_it_answers(self.heartbeat.register, "register this node")
+        self.heartbeat.start()
+        for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
+            threading.Thread(target=work, name=name, daemon=True).start()
+        threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
+        node = self.heartbeat.node
+        log.info("node %s: %g cores, %d GPUs", node.name, node.cpus, len(node.gpus))
+        take_work.run()
+        log.info("stopped; containers run on")
+
+    def start_attempt(self, job_id: str, attempt: int, lease: str) -> None:
+        """Begin to work on a lease; returns at once."""
+        self.runner.start(job_id, attempt, lease)
+
+    def stop_attempt(self, job_id: str, attempt: int, lease: str) -> None:
+        """Look whether the attempt is to stop; returns at once."""
+        working = self.context.attempts.get(lease)
+        if working is None:
+            log.info("job %s attempt %d: to be stopped, but not in work here; looking", job_id, attempt)
+            self._look_now.set()
+            return
+        self.context.timers.after(0.0, lambda: self.runner.stopper.asked(working))
+
+    def prepare_image(self, key: str, job_id: str) -> None:
+        """Begin to prepare an image; returns at once."""
+        self.images.prepare(key, job_id)
+
+    def reconcile(self, *, sure: bool = False) -> None:
+        """Bring containers and leases in line, once."""
+        with self._reconciling:
+            self._reconciler.run(sure=sure)
+
+    def _keep_reconciling(self) -> None:
+        while True:
+            self._look_now.wait(RECONCILE)
+            self._look_now.clear()
+            try:
+                self.reconcile()
+            except (UnavailableError, EngineError) as error:
+                log.debug("reconcile: %s", error)
+            except Exception:
+                log.exception("reconcile")
+
+    def _keep_sampling(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(SAMPLE):
+            for attempt in self.context.attempts.all():
+                if attempt.started and not attempt.ended.is_set():
+                    sample_memory(attempt, lambda working=attempt: self._pid(working))  # type: ignore[misc]
+
+    def _pid(self, attempt: Attempt) -> int:
+        try:
+            return self.context.engine.inspect(attempt.container).pid
+        except EngineError:
+            return 0
+
+    def _tidy(self) -> None:
+        """What may take its time after the start: leftovers of agents that died, and images that went away."""
+        try:
+            living = {(attempt.job_id, attempt.number) for attempt in self.context.attempts.all()}
+            self.context.places.remove_leftovers(living)
+            if self._shipper is not None:
+                self._shipper.bring_leftovers(living)
+            self.images.verify()
+        except Exception:
+            log.exception("tidy")
+
+    def _leave_soon(self) -> None:
+        self.heartbeat.stop()
+        # Redis or the engine may hang; every state on disk and in Redis is good enough for a kill -9.
+        last_moment = threading.Timer(LAST_MOMENT, os._exit, (0,))
+        last_moment.daemon = True
+        last_moment.start()
+
+
+def _only_one(config: AgentConfig) -> IO[str]:
+    handle = (config.data_dir / f"agent-{config.name}.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConflictError(
+            f"another agent of node {config.name} uses {config.data_dir}",
+            "stop it first (systemctl stop labq-worker), or give this one a name of its own: --name",
+        ) from None
+    return handle
+
+
+def _gpus(config: AgentConfig, nvml: Nvml) -> tuple[Gpu, ...]:
+    if config.gpus == "none":
+        return ()
+    if config.gpus.startswith(PREFIX):
+        return simulated_gpus(config.gpus, config.name)
+    found, why = nvml.find()
+    if not found:
+        log.warning("no GPU on this node: %s", why)
+    return found
+
+
+def _node(config: AgentConfig, gpus: tuple[Gpu, ...], info: EngineInfo, driver: str) -> Node:
+    facts = {
+        "hostname": machine.hostname(),
+        "os": machine.operating_system(),
+        "engine": f"Docker {info.version}",
+        "cgroups": f"v{info.cgroup_version} ({info.cgroup_driver})",
+    }
+    if driver:
+        facts["driver"] = driver
+    if any(gpu.simulated for gpu in gpus):
+        facts["simulated"] = "its GPUs are made up (--gpus sim:…)"
+    return Node(
+        name=config.name,
+        cpus=config.cpus or float(info.cpus),
+        memory=config.memory or machine.usable_memory(info.memory),
+        gpus=gpus,
+        labels=config.labels,
+        heartbeat=now(),
+        version=__version__,
+        facts=facts,
+    )

@@ -1,0 +1,213 @@
+"""Takes this node's messages from RQ. The only importer of rq (and of the Redis client that rq wants).
+
+A message is short and idempotent, and is handed over at once: a container's days of life are never an RQ job's.
+So what RQ does around long jobs (executions, heartbeats, registries, results; some 50 commands to Redis for each)
+is left out: take, check, hand over, delete.
+
+Nothing is ever unpickled: the payload is read as JSON and its function compared with the three that an agent obeys.
+What is anything else is refused, logged and removed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import signal
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.exceptions import NoSuchJobError, StopRequested
+from rq.job import Job as Message
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
+from rq.utils import now as rq_now
+
+from labq.wire import queue_name
+
+log = logging.getLogger(__name__)
+#: Seconds until Redis is asked again.
+AGAIN = 0.5
+Handler = Callable[..., None]
+
+
+class RefusedError(Exception):
+    """A message that no agent obeys; says why."""
+
+
+def read_message(data: bytes, obeyed: Mapping[str, tuple[type, ...]]) -> tuple[str, list[Any]]:
+    """Return the function's name and the arguments of a message. Pure.
+
+    Args:
+        data: the payload as RQ keeps it: perhaps compressed, JSON ``[function, instance, args, kwargs]``.
+        obeyed: the functions that an agent obeys, with the types of their arguments.
+
+    Raises:
+        RefusedError: it is not one of these, or is not JSON (a pickle is not).
+    """
+    try:
+        body = json.loads(zlib.decompress(data) if data[:1] == b"\x78" else data)
+    except (ValueError, zlib.error, RecursionError):
+        kind = "a pickle" if data[:1] == b"\x80" else "no JSON"
+        raise RefusedError(f"its payload is {kind}; only JSON is read, and nothing is unpickled") from None
+    if not isinstance(body, list) or len(body) != 4 or not isinstance(body[0], str):
+        raise RefusedError("its payload has not the form [function, null, args, {}]")
+    name, instance, args, kwargs = body
+    types = obeyed.get(name)
+    if types is None or instance is not None or kwargs:
+        raise RefusedError(f"function {name[:100]!r} is not one that an agent obeys")
+    if not isinstance(args, list) or len(args) != len(types):
+        raise RefusedError(f"{name} takes {len(types)} arguments")
+    for value, kind_of in zip(args, types, strict=True):
+        if not isinstance(value, kind_of) or isinstance(value, bool):
+            raise RefusedError(f"an argument of {name} is {type(value).__name__}, not {kind_of.__name__}")
+    return name, args
+
+
+class RawQueue(Queue):
+    """A queue whose messages are taken without reading what they say."""
+
+    @classmethod
+    def dequeue_any(cls, queues: Any, timeout: int | None, connection: Any, *_: Any, **__: Any) -> Any:
+        """Return the id of the next message in an empty ``Message``, and its queue."""
+        queue = next(iter(queues))
+        found = cls.lmove(connection, queue.key, timeout)
+        if found is None:
+            return None
+        # The worker only wants its id and description to log; the payload is read in execute_job.
+        return Message(as_text(found[1]), connection=connection, serializer=JSONSerializer), queue
+
+
+class NodeWorker(SimpleWorker):
+    """RQ's worker, in the main thread, for one node's queue."""
+
+    queue_class = RawQueue
+    exponential_backoff_factor = 1.0
+    max_connection_wait_time = AGAIN
+    #: set by TakeWork
+    obeyed: Mapping[str, tuple[type, ...]]
+    handlers: Mapping[str, Handler]
+    on_stop: Callable[[], None]
+
+    def subscribe(self) -> None:
+        """Listen to no commands: stop and kill come through labq, from who may give them."""
+
+    def bootstrap(self, *_: Any, **__: Any) -> None:
+        """Register, without taking over the logging of the whole process."""
+        self.register_birth()  # type: ignore[no-untyped-call]
+        self.set_state("started")
+        log.info("listening on queue %s as %s", self.queues[0].name, self.name)
+
+    def run_maintenance_tasks(self) -> None:
+        """Clean no registries: messages are handed over at once and are in none."""
+        self.last_cleaned_at = rq_now()  # type: ignore[assignment]
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Take no more work. Containers run on."""
+        self._stop_requested = True
+        self.on_stop()
+        raise StopRequested
+
+    def execute_job(self, job: Message, queue: Queue) -> None:
+        """Hand one message over and delete it; refuse what is no message of labq."""
+        data = self.connection.hget(Message.key_for(job.id), "data")
+        try:
+            if data is None:
+                log.info("message %s has expired; reconcile does what it asked for", job.id)
+            else:
+                name, args = read_message(data, self.obeyed)  # type: ignore[arg-type]
+                self.handlers[name](*args)
+        except RefusedError as error:
+            log.error("refused message %s on queue %s: %s", job.id, queue.name, error)  # noqa: TRY400
+        except (StopRequested, redis.RedisError):
+            raise  # the next agent, or our next connection, takes it back
+        except Exception:
+            log.exception("message %s failed", job.id)
+        self._forget(job.id, queue)
+
+    def _forget(self, message_id: str, queue: Queue) -> None:
+        pipe = self.connection.pipeline(transaction=False)
+        pipe.delete(Message.key_for(message_id))
+        pipe.lrem(queue.intermediate_queue_key, 1, message_id)
+        pipe.execute()
+
+
+class TakeWork:
+    """Listens on the node's queue until it is told to stop, whatever becomes of Redis."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        node: str,
+        handlers: Mapping[str, tuple[Handler, tuple[type, ...]]],
+        on_stop: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            redis_url: the Redis of the queues.
+            node: whose queue.
+            handlers: by function name: what is called, and the types of its arguments.
+            on_stop: called in the signal handler; must return at once.
+        """
+        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=5, health_check_interval=30)
+        self._node = node
+        self._handlers = handlers
+        self._on_stop = on_stop
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Listen; returns after SIGTERM or SIGINT. Only in the main thread (signals)."""
+        told = False
+        while not self._stopped.is_set():
+            try:
+                self._listen_once()
+                told = False
+            except (redis.ConnectionError, redis.TimeoutError, NoSuchJobError) as error:
+                if not told:
+                    log.warning("Redis does not answer (%s); waiting", type(error).__name__)
+                told = True
+                self._stopped.wait(AGAIN)
+            except StopRequested:
+                break
+
+    def _listen_once(self) -> None:
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGTERM, self._stop)
+        queue = RawQueue(queue_name(self._node), connection=self._redis, serializer=JSONSerializer)
+        self._take_back(queue)
+        # A fresh name: RQ refuses one that a killed agent still holds.
+        name = f"{self._node}-{secrets.token_hex(4)}"
+        worker = NodeWorker(
+            [queue], name, connection=self._redis, serializer=JSONSerializer, log_job_description=False
+        )
+        worker.obeyed = {function: types for function, (_, types) in self._handlers.items()}
+        worker.handlers = {function: handler for function, (handler, _) in self._handlers.items()}
+        worker.on_stop = self._stop_soon
+        worker.work(logging_level=None)
+
+    def _take_back(self, queue: Queue) -> None:
+        """Put back what a killed agent had taken and not handed over; forget its worker. One agent per node."""
+        for key in SimpleWorker.all_keys(queue=queue):
+            self._redis.srem("rq:workers", key)
+            self._redis.srem(f"rq:workers:{queue.name}", key)
+            self._redis.delete(key)
+        while self._redis.lmove(queue.intermediate_queue_key, queue.key, "RIGHT", "LEFT") is not None:
+            continue
+
+    def _stop_soon(self) -> None:
+        self._stopped.set()
+        self._on_stop()
+
+    def _stop(self, *_: Any) -> None:
+        self._stop_soon()
+        raise StopRequested
