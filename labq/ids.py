@@ -6,6 +6,7 @@ Numbers count up for the whole lab (one Redis counter), so that an id can be sai
 from __future__ import annotations
 
 import re
+import zlib
 
 from labq.errors import BadInputError
 
@@ -30,6 +31,11 @@ def sort_key(job_id: str) -> tuple[int, int]:
     """Return the key by which ids sort in the order in which they were made."""
     number, _, index = job_id.partition(".")
     return int(number), int(index or -1)
+
+
+def default_seed(job_id: str) -> int:
+    """Return the ``LABQ_SEED`` of a job whose spec names none: the same in every attempt."""
+    return zlib.crc32(job_id.encode()) & 0x7FFFFFFF
 
 
 def parse_array(text: str) -> list[int]:

@@ -44,6 +44,18 @@ class Connection:
             found = self._scripts[name] = self.client.register_script(text)
         return found(args=list(args))
 
+    def ping(self) -> None:
+        """Do nothing when Redis answers.
+
+        Raises:
+            UnavailableError: it does not.
+        """
+        answers(self.client.ping)()
+
+    def info(self) -> dict[str, Any]:
+        """Return what Redis says of itself (version, memory, append-only file)."""
+        return dict(answers(self.client.info)())
+
 
 def connect(url: str) -> Connection:
     """Return a connection to the Redis at ``url``; nothing is sent yet.
@@ -76,7 +88,7 @@ def answers(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            connection = getattr(args[0], "_redis", None)
+            connection = getattr(args[0], "_redis", "Redis") if args else "Redis"
             raise UnavailableError(
                 f"Redis does not answer ({connection!r}: {type(error).__name__})",
                 "it comes back by itself after a restart; else see `labq doctor`",

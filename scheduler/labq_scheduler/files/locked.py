@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,6 +39,7 @@ class LockedFile:
             ConflictError: when somebody else writes it.
         """
         self.path = path
+        self._writing = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         while True:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -71,10 +73,11 @@ class LockedFile:
     def write(self, data: bytes | bytearray) -> None:
         """Append all of ``data``."""
         view = memoryview(data)
-        while view:
-            count = os.write(self._descriptor, view)
-            view = view[count:]
-            self.size += count
+        with self._writing:
+            while view:
+                count = os.write(self._descriptor, view)
+                view = view[count:]
+                self.size += count
 
     def pread(self, count: int, offset: int) -> bytes:
         """Return up to ``count`` bytes at ``offset``."""
@@ -93,10 +96,11 @@ class LockedFile:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give the lock back."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Give the lock back. A write in another thread (of a request that was given up) is waited for."""
+        with self._writing:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def _is_still_there(self) -> bool:
         try:

@@ -24,36 +24,31 @@ _BLOCK = 512
 _MOST_NAMED = 1000
 
 
-def tar_of_directory(root: Path, prefix: str) -> Iterator[bytes]:
-    """Yield a tar of all that lies in ``root``.
+def tar_of_directory(root: Path) -> Iterator[bytes]:
+    """Yield a tar of all that lies in ``root``, with names relative to it.
 
     Regular files, directories and symlinks only; sockets, pipes and devices are left out. What the server may
     not read is named in ``LABQ-LEFT-OUT.txt``. A file that shrinks while it is read is filled up with zeros,
     one that grows is cut.
-
-    Args:
-        root: the directory.
-        prefix: name of the one directory in the tar that holds it all.
     """
     top = os.lstat(root)
     left_out: list[str] = []
-    yield _header(prefix, top, tarfile.DIRTYPE)
     for folder, directories, files, descriptor in os.fwalk(root, follow_symlinks=False):
         relative = os.path.relpath(folder, root)
-        base = prefix if relative == "." else f"{prefix}/{relative}"
+        base = "" if relative == "." else f"{relative}/"
         directories.sort()
         for name in sorted(directories + files):
             try:
-                yield from _entry(f"{base}/{name}", name, descriptor)
+                yield from _entry(f"{base}{name}", name, descriptor)
             except FileNotFoundError:
                 continue  # the job, which still runs, removed it meanwhile
             except OSError as error:
                 if len(left_out) < _MOST_NAMED:
-                    left_out.append(f"{relative}/{name}: {error.strerror}")
+                    left_out.append(f"{base}{name}: {error.strerror}")
     if left_out:
         log.warning("outputs %s: %d entries cannot be read", root, len(left_out))
         text = ("The labq server could not read:\n" + "\n".join(left_out) + "\n").encode("utf-8", "replace")
-        yield _header(f"{prefix}/LABQ-LEFT-OUT.txt", top, tarfile.REGTYPE, size=len(text))
+        yield _header("LABQ-LEFT-OUT.txt", top, tarfile.REGTYPE, size=len(text))
         yield text + bytes(-len(text) % _BLOCK)
     yield bytes(2 * _BLOCK)
 

@@ -72,15 +72,15 @@ def parse(query: Mapping[str, str], person: Person, *, now: float) -> Question:
             near = closest(key, list(LEGAL_KEYS))
             hint = f"did you mean {near}? " if near else ""
             raise BadInputError(f"unknown parameter {key[:100]!r}", f"{hint}legal: {', '.join(LEGAL_KEYS)}")
-    since = _since(query["since"], now) if query.get("since") else None
+    after = since(query["since"], now) if query.get("since") else None
     said = query.get("state") or ""
-    if since is None:
-        since = 0.0 if said or query.get("array") else now - DEFAULT_SINCE
+    if after is None:
+        after = 0.0 if said or query.get("array") else now - DEFAULT_SINCE
     owner = query.get("owner") or person.name
     return Question(
         owner=None if owner == "*" else owner,
         states=_states(said or "all"),
-        since=since,
+        since=after,
         tag=query.get("tag") or None,
         name=query.get("name") or None,
         array=check_job_id(query["array"]) if query.get("array") else None,
@@ -106,6 +106,25 @@ def find_page(lab: Lab, question: Question, *, now: float) -> Page:
         older, count = lab.history.find(question, until=horizon)
         total += count
     return _page(found, older, total, question)
+
+
+def since(text: str, now: float) -> float:
+    """Return the moment that ``2h`` (ago) or an RFC 3339 time means.
+
+    Raises:
+        BadInputError: it is neither.
+    """
+    try:
+        return now - parse_duration(text, "since")
+    except BadInputError:
+        pass
+    try:
+        return moment(text)
+    except BadInputError:
+        raise BadInputError(
+            f"since {text[:100]!r} is neither a duration nor a time",
+            "write 2h, 3d or 2026-12-01T22:00:00+09:00",
+        ) from None
 
 
 def _page(found: Iterable[Job], older: list[Job], total: int, question: Question) -> Page:
@@ -141,20 +160,6 @@ def _states(text: str) -> frozenset[JobState]:
             hint = f"did you mean {near}? " if near else ""
             raise BadInputError(f"state {word[:100]!r} is not known", f"{hint}legal: {', '.join(legal)}")
     return found
-
-
-def _since(text: str, now: float) -> float:
-    try:
-        return now - parse_duration(text, "since")
-    except BadInputError:
-        pass
-    try:
-        return moment(text)
-    except BadInputError:
-        raise BadInputError(
-            f"since {text[:100]!r} is neither a duration nor a time",
-            "write 2h, 3d or 2026-12-01T22:00:00+09:00",
-        ) from None
 
 
 def _limit(text: str | None) -> int:

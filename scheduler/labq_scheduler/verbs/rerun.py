@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from labq.errors import BadInputError, NotFoundError
-from labq.ids import parse_array
+from labq.ids import default_seed, parse_array
 from labq.spec import JobSpec
 from labq.store import Person
 from labq_scheduler.verbs.lab import Lab, Site
@@ -32,6 +33,10 @@ def rerun(lab: Lab, person: Person, job_id: str, body: Any) -> Request:
     if body.get("array") is not None:
         indices = parse_array(body["array"])
     spec, warnings = respecify(jobs[0].spec, body.get("changes"), lab.site)
+    if not spec.seed and is_array:
+        warnings += ("its tasks get new seeds (LABQ_SEED); a seed in the spec would have been kept",)
+    elif not spec.seed:
+        spec = replace(spec, seed=default_seed(job_id))
     if spec.context and not lab.contexts.has(spec.context):
         raise NotFoundError(
             f"the build context of job {job_id} is no longer kept",

@@ -1,0 +1,156 @@
+"""Jobs: submit, list, show, wait, cancel, note, rerun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from labq.clock import monotonic, now
+from labq.errors import BadInputError
+from labq.job import Job
+from labq.states import FINAL
+from labq.store import Person
+from labq_scheduler.api import schemas, sse
+from labq_scheduler.api.auth import User
+from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
+from labq_scheduler.api.follow import states
+from labq_scheduler.api.hub import Hub
+from labq_scheduler.verbs import cancel as cancelling
+from labq_scheduler.verbs import check as checking
+from labq_scheduler.verbs import listing, note, rerun, show, submit
+from labq_scheduler.verbs.lab import Lab
+
+router = APIRouter(tags=["jobs"])
+
+#: Seconds that one request may wait for a job.
+MAX_WAIT = 60.0
+_MAX_KEY = 200
+
+
+@router.post("/v1/jobs", openapi_extra=schemas.body("SubmitRequest", "Submitted", 201, key=True))
+async def submit_job(request: Request, person: User) -> Response:
+    """Submit a job, or an array of jobs, in one step. The owner is whoever the token says."""
+    key = _idempotency_key(request)
+    return await in_thread(_submit, lab_of(request), person, await read_json(request), key)
+
+
+def _submit(lab: Lab, person: Person, body: Any, key: str) -> Response:
+    new, made = submit.submit(lab, person, submit.parse(body, lab.site), now=now(), key=key)
+    return json_answer(made, 201 if new else 200)
+
+
+@router.post("/v1/jobs:check", openapi_extra=schemas.body("SubmitRequest", "Checked"))
+async def check_job(request: Request, _person: User) -> Response:
+    """Say whether a job would be accepted and where it could run; makes nothing."""
+    return await in_thread(_check, lab_of(request), await read_json(request))
+
+
+def _check(lab: Lab, body: Any) -> Response:
+    return json_answer(checking.check(lab, submit.parse(body, lab.site)))
+
+
+@router.get("/v1/jobs", openapi_extra=schemas.jobs_query())
+async def list_jobs(request: Request, person: User) -> Response:
+    """List jobs, newest last. The first page has the newest; the cursor leads to older ones."""
+    return await in_thread(_list, lab_of(request), person, dict(request.query_params))
+
+
+def _list(lab: Lab, person: Person, query: dict[str, str]) -> Response:
+    at = now()
+    page = listing.find_page(lab, listing.parse(query, person, now=at), now=at)
+    headers = {"X-Total-Count": str(page.total)}
+    if page.cursor:
+        headers["X-Next-Cursor"] = page.cursor
+    return json_answer([show.view(lab, job, person, full=False) for job in page.jobs], headers=headers)
+
+
+@router.get("/v1/jobs/{job_id}", openapi_extra=schemas.answer("Job"))
+async def show_job(request: Request, job_id: str, person: User) -> Response:
+    """Show everything about a job, or the tasks of an array."""
+    return json_answer(await in_thread(show.show, lab_of(request), job_id, person))
+
+
+@router.get("/v1/jobs/{job_id}/why", openapi_extra=schemas.answer("Why"))
+async def why_job(request: Request, job_id: str, _person: User) -> Response:
+    """Say in one sentence why the job waits, or what it does."""
+    return json_answer(await in_thread(show.why, lab_of(request), job_id))
+
+
+@router.get("/v1/jobs/{job_id}/events", openapi_extra=schemas.stream("`event: state`, until it is final"))
+async def job_events(request: Request, job_id: str, _person: User) -> Response:
+    """Stream the job's states as server-sent events: now, and at each change, until it is final."""
+    lab = lab_of(request)
+    await in_thread(show.find, lab, job_id)
+    hub: Hub = request.app.state.hub
+    return StreamingResponse(states(lab, hub, job_id), headers=sse.HEADERS, media_type=sse.MEDIA_TYPE)
+
+
+@router.get("/v1/jobs/{job_id}/wait", openapi_extra=schemas.wait())
+async def wait_job(request: Request, job_id: str, person: User) -> Response:
+    """Wait until the job has ended (200), or for `timeout` seconds (202, with what it is then)."""
+    lab, hub = lab_of(request), request.app.state.hub
+    deadline = monotonic() + _timeout(request.query_params.get("timeout", "30"))
+    with hub.watch(job_id) as watch:
+        job: Job = await in_thread(show.find, lab, job_id)
+        while job.state not in FINAL and (left := deadline - monotonic()) > 0 and not hub.closing:
+            await watch.wait(min(left, 2.0))
+            job = lab.board.get(job_id) or job
+            watch.take()
+    body = await in_thread(lambda: show.view(lab, show.find(lab, job_id), person))
+    return json_answer(body, 200 if body["end_reason"] else 202)
+
+
+@router.post("/v1/jobs/{job_id}/cancel", openapi_extra=schemas.body("CancelRequest", "Cancelled"))
+async def cancel_job(request: Request, job_id: str, person: User) -> Response:
+    """Cancel a job, or all jobs of an array. Owner or admin."""
+    body = await read_json(request)
+    submit.check_keys(body, ("grace",))
+    lab = lab_of(request)
+    done = await in_thread(cancelling.cancel, lab, person, job_id, now=now(), grace=body.get("grace"))
+    return json_answer(done)
+
+
+@router.put("/v1/jobs/{job_id}/note", openapi_extra=schemas.body("NoteRequest", "Job"))
+async def note_job(request: Request, job_id: str, person: User) -> Response:
+    """Replace the job's note. Owner or admin."""
+    body = await read_json(request)
+    submit.check_keys(body, ("note",))
+    if "note" not in body:
+        raise BadInputError("the request has no note", 'send {"note": "…"}')
+    lab = lab_of(request)
+    job = await in_thread(note.set_note, lab, person, job_id, body["note"], now=now())
+    return json_answer(await in_thread(show.view, lab, job, person))
+
+
+@router.post(
+    "/v1/jobs/{job_id}/rerun", openapi_extra=schemas.body("RerunRequest", "Submitted", 201, key=True)
+)
+async def rerun_job(request: Request, job_id: str, person: User) -> Response:
+    """Submit the same spec with the same seed again, with changes if any. Owner or admin."""
+    key = _idempotency_key(request)
+    return await in_thread(_rerun, lab_of(request), person, job_id, await read_json(request), key)
+
+
+def _rerun(lab: Lab, person: Person, job_id: str, body: Any, key: str) -> Response:
+    wanted = rerun.rerun(lab, person, job_id, body)
+    new, made = submit.submit(lab, person, wanted, now=now(), key=key)
+    return json_answer(made, 201 if new else 200)
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > _MAX_KEY or not key.isprintable():
+        raise BadInputError("Idempotency-Key is not legal", f"send at most {_MAX_KEY} printable characters")
+    return key
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_WAIT:
+        raise BadInputError(f"timeout {text[:100]!r} is not legal", f"write 0 to {MAX_WAIT:g} seconds")
+    return seconds

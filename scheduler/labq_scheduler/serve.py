@@ -1,0 +1,143 @@
+"""One process: the API in the main thread; board, loop, recorder and janitor in threads of their own."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from labq.clock import monotonic
+from labq.errors import BadInputError, UnavailableError
+from labq.settings import Settings
+from labq.store import Store
+from labq_scheduler.board import Board
+from labq_scheduler.dispatch import Dispatcher
+from labq_scheduler.files.contexts import ContextFiles
+from labq_scheduler.files.layout import DataDir
+from labq_scheduler.loop import Loop
+from labq_scheduler.records.history import History
+from labq_scheduler.snapshot import Rules
+from labq_scheduler.verbs.lab import Lab, Site
+
+log = logging.getLogger(__name__)
+#: What runs in this process.
+PARTS = ("api", "loop")
+#: Seconds that open requests have to end when the server stops.
+GRACE = 1
+
+
+def make_lab(settings: Settings) -> Lab:
+    """Return the parts that the settings describe; only directories are made, nothing is started.
+
+    Raises:
+        BadInputError: a setting is missing or not legal.
+    """
+    url = settings.text("redis_url")
+    if not url:
+        raise BadInputError(
+            "there is no LABQ_REDIS_URL",
+            "name a Redis (redis://HOST:6379/0), or use `labq up`, which starts one",
+        )
+    site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
+    files.make()
+    store.jobs.keep_seconds = site.keep_jobs
+    return Lab(
+        store=store,
+        board=Board(store),
+        dispatcher=Dispatcher(url),
+        files=files,
+        contexts=ContextFiles(files, site.max_context),
+        history=History(settings.text("records_url"), files.root),
+        site=site,
+    )
+
+
+class Stopper:
+    """SIGTERM and SIGINT as an event, with something to call at once."""
+
+    def __init__(self) -> None:
+        """Take the signals."""
+        self.event = threading.Event()
+        self.on_stop: Callable[[], None] = lambda: None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.event.set()
+        self.on_stop()
+
+
+def serve(settings: Settings, only: str | None = None) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the server.
+        only: one of ``PARTS``; None = all.
+
+    Raises:
+        BadInputError: a setting is not legal, or the address is taken.
+    """
+    port, host = settings.number("port"), settings.text("host")
+    grace = settings.seconds("node_grace") or 120.0
+    lab = make_lab(settings)
+    stopper = Stopper()
+    if not wait_for_redis(lab.store, stopper.event):
+        return
+    loop = None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, Rules(), grace)
+    running: list[Callable[[], None]] = []
+    if only != "loop":
+        running += _start_helpers(lab)
+    if loop is not None:
+        loop.start()
+        running.append(loop.stop)
+    lab.board.start()
+    running.append(lab.board.stop)
+    try:
+        if only == "loop":
+            log.info("deciding; data in %s", lab.files.root)
+            stopper.event.wait()
+        else:
+            from labq_scheduler.web import run_web
+
+            run_web(lab, host, port, stopper, lambda: loop.last_pass if loop else None)
+    finally:
+        _stop_all(running)
+        lab.history.close()
+        log.info("stopped")
+
+
+def wait_for_redis(store: Store, stop: threading.Event) -> bool:
+    """Return True when Redis answers, False when we are to stop before that."""
+    pause, began = 0.1, monotonic()
+    while not stop.is_set():
+        try:
+            store.connection.ping()
+        except UnavailableError as error:
+            log.warning("waiting for Redis since %.0f s: %s", monotonic() - began, error.what)
+            stop.wait(pause)
+            pause = min(5.0, pause * 2)
+        else:
+            return True
+    return False
+
+
+def _start_helpers(lab: Lab) -> list[Callable[[], None]]:
+    from labq_scheduler.janitor import Janitor
+    from labq_scheduler.records.recorder import Recorder
+
+    recorder, janitor = Recorder(lab.store, lab.history), Janitor(lab)
+    lab.board.subscribe(recorder.wake)
+    recorder.start()
+    janitor.start()
+    return [recorder.stop, janitor.stop]
+
+
+def _stop_all(stops: list[Callable[[], None]]) -> None:
+    """Stop all threads at the same time: each may be in a wait of a second."""
+    threads = [threading.Thread(target=stop, daemon=True) for stop in stops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=1.5)

@@ -1,0 +1,128 @@
+"""Doctor: what is wrong with the lab as the server sees it, and what to do about each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from labq.errors import LabqError
+from labq.store.events import id_key
+from labq.units import about_bytes, about_duration
+from labq_scheduler.records.recorder import CURSOR
+from labq_scheduler.verbs.lab import Lab
+
+#: Bytes below which the disk counts as nearly full.
+LOW_DISK = 5 * 2**30
+#: Seconds that a node's clock may differ.
+CLOCK_SKEW = 2.0
+
+
+def findings(lab: Lab, *, now: float, loop_seen: float | None) -> list[dict[str, Any]]:
+    """Return findings ``{"name", "ok", "what", "next"}``, the server's own parts first.
+
+    Args:
+        lab: the parts.
+        now: seconds since the epoch.
+        loop_seen: when this process's deciding loop last made a turn; None = it has none.
+    """
+    checks: list[tuple[str, Callable[[], Iterator[dict[str, Any]]]]] = [
+        ("redis", lambda: _redis(lab)),
+        ("loop", lambda: _loop(now, loop_seen)),
+        ("disk", lambda: _disk(lab)),
+        ("records", lambda: _records(lab)),
+        ("nodes", lambda: _nodes(lab, now)),
+    ]
+    found: list[dict[str, Any]] = []
+    for name, check in checks:
+        try:
+            found += check()
+        except LabqError as error:
+            found.append(_finding(name, False, error.what, error.next))
+    return found
+
+
+def _redis(lab: Lab) -> Iterator[dict[str, Any]]:
+    info = lab.store.connection.info()
+    version, used = info.get("redis_version", "?"), int(info.get("used_memory", 0))
+    yield _finding("redis", True, f"Redis {version} answers; it uses {about_bytes(used)}")
+    durable = str(info.get("aof_enabled", 0)) == "1"
+    yield _finding(
+        "redis durability",
+        durable,
+        "Redis writes an append-only file"
+        if durable
+        else "Redis keeps nothing over a crash (no append-only file)",
+        "" if durable else "set `appendonly yes` in redis.conf, or `redis-cli config set appendonly yes`",
+    )
+
+
+def _loop(now: float, seen: float | None) -> Iterator[dict[str, Any]]:
+    if seen is None:
+        yield _finding("loop", True, "this process decides nothing; another one with --only loop must")
+        return
+    ok = now - seen < 10
+    what = (
+        f"the deciding loop made its last turn {about_duration(now - seen)} ago" if seen else "it never ran"
+    )
+    yield _finding("loop", ok, what, "" if ok else "look at the server's log, restart labq-scheduler")
+
+
+def _disk(lab: Lab) -> Iterator[dict[str, Any]]:
+    free = shutil.disk_usage(lab.files.root).free
+    ok = free > LOW_DISK
+    yield _finding(
+        "disk",
+        ok,
+        f"{about_bytes(free)} free in the data directory",
+        "" if ok else "remove old outputs, or lower LABQ_KEEP_CONTEXTS",
+    )
+
+
+def _records(lab: Lab) -> Iterator[dict[str, Any]]:
+    lab.history.ping()
+    behind = id_key(lab.store.events.last_id())[0] - id_key(lab.store.events.cursor(CURSOR))[0]
+    ok = behind < 120_000
+    yield _finding(
+        "records",
+        ok,
+        "the records answer" if ok else f"the records are {about_duration(behind / 1000)} behind",
+        "" if ok else "look at the server's log for `recorder`",
+    )
+
+
+def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
+    nodes = lab.board.nodes()
+    if not nodes:
+        yield _finding("nodes", False, "no node has registered", "start labq-worker on a machine with GPUs")
+    for node, _ in nodes:
+        silence = now - node.heartbeat
+        if not node.alive or silence > 15:
+            what = f"{node.name} has been silent for {about_duration(silence)}"
+            yield _finding(
+                f"node {node.name}", False, what, "look at labq-worker there: systemctl status labq-worker"
+            )
+        elif silence < -CLOCK_SKEW:
+            what = f"{node.name}'s clock is {about_duration(-silence)} ahead of the server's"
+            yield _finding(
+                f"node {node.name}", False, what, "switch on NTP on both: timedatectl set-ntp true"
+            )
+        elif node.drained:
+            what = f"{node.name} takes no new jobs: {node.drained}"
+            yield _finding(
+                f"node {node.name}", False, what, f"when it is mended: labq nodes resume {node.name}"
+            )
+        else:
+            simulated = sum(gpu.simulated for gpu in node.gpus)
+            note = f" ({simulated} of them simulated)" if simulated else ""
+            yield _finding(f"node {node.name}", True, f"{node.name} is up with {len(node.gpus)} GPUs{note}")
+        for gpu in node.gpus:
+            if gpu.fault:
+                what = f"GPU {gpu.index} of {node.name} ({gpu.model}) is not used: {gpu.fault}"
+                yield _finding(
+                    f"gpu {gpu.uuid}", False, what, "mend or replace it; it is used again by itself"
+                )
+
+
+def _finding(name: str, ok: bool, what: str, following: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "what": what, "next": following}
