@@ -11,10 +11,10 @@ from labq.client import Client
 from labq.client.config import config_file
 from labq.clock import now
 from labq.errors import LabqError
+from labq.lab.engine import DOCKER_SOCKET, look
 
 #: Seconds by which the clocks may differ before times in listings mislead.
 _SKEW = 5.0
-_DOCKER = "/var/run/docker.sock"
 
 
 def findings(server: str | None) -> Iterator[dict[str, Any]]:
@@ -26,8 +26,10 @@ def findings(server: str | None) -> Iterator[dict[str, Any]]:
         yield _finding("settings", False, error.what, error.next)
         return
     yield from _server(client)
-    if os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER):
-        yield engine()
+    if os.environ.get("DOCKER_HOST") or os.path.exists(DOCKER_SOCKET):
+        version, missing = look()
+        what, then = (version, "") if missing is None else (missing.what, missing.next)
+        yield _finding("engine", missing is None, what, then)
 
 
 def _finding(name: str, ok: bool, what: str, next: str = "") -> dict[str, Any]:  # noqa: A002
@@ -103,30 +105,3 @@ def _clock(date: str | None) -> Iterator[dict[str, Any]]:
         )
     else:
         yield _finding("clock", True, f"within {_SKEW:.0f} s of the server's")
-
-
-def engine() -> dict[str, Any]:
-    """Return whether a Docker engine answers on this machine."""
-    from labq.client.address import Address
-    from labq.client.answer import NotHttpError
-    from labq.client.connection import Connection
-
-    host = os.environ.get("DOCKER_HOST") or f"unix://{_DOCKER}"
-    try:
-        wire = Connection(Address(host.replace("tcp://", "http://", 1)), 5.0)
-        answer = wire.request("GET", "/version", {}, timeout=10)
-        text = answer.read()
-        wire.close()
-    except (OSError, NotHttpError, LabqError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return _finding(
-            "engine", False, f"no Docker engine answers at {host} ({reason})",
-            "start it: sudo systemctl start docker; and be in the group docker: sudo usermod -aG docker $USER",
-        )  # fmt: skip
-    import json
-
-    try:
-        version = json.loads(text).get("Version", "?")
-    except ValueError:
-        version = "?"
-    return _finding("engine", True, f"Docker {version} at {host}")

@@ -18,6 +18,9 @@ def declare(parser: common.Parser) -> None:
     common.add_job(parser)
     flags.declare(parser)
     parser.add_argument(
+        "--array", metavar="INDICES", help="as an array with these indices (an array keeps its own)"
+    )
+    parser.add_argument(
         "-f", "--follow", action="store_true", help="show build, waiting and log until it ends"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print the id only")
@@ -32,12 +35,15 @@ def run(options: Any) -> int:
     from labq.clock import now
 
     client = common.client(options)
-    old = client.job(options.id).get("spec") or {}
+    view = client.job(options.id)
+    if view.get("array") is True and view.get("jobs"):
+        view = client.job(str(view["jobs"][0]["id"]))
+    old = view.get("spec") or {}
     given = flags.given(options)
     spec = request.spec_of(given, old, options.command, environ=os.environ, now=now(), default_name=None)
     changes = {key: spec[key] for key in [*given, *(["command"] if options.command is not None else [])]}
     secrets = request.secret_values(spec.get("secrets", []), given.get("secrets", []), os.environ)
-    answer = client.rerun(options.id, changes=changes, secrets=secrets)
+    answer = client.rerun(options.id, changes=changes, secrets=secrets, array=options.array)
     if options.json:
         terminal.print_json(answer)
         return 0

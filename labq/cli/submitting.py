@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from labq.cli import flags, project_file, request, terminal
 from labq.clock import now
-from labq.errors import BadInputError, NotFoundError
+from labq.errors import BadInputError, ImpossibleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,8 +110,12 @@ def _check_first(client: Client, order: Order) -> None:
     from labq.spec import JobSpec
 
     JobSpec.from_wire(order.spec, "the request")
-    with suppress(NotFoundError):  # of a server that wants the context first
-        client.check(order.spec, array=order.array)
+    answer = client.check(order.spec, array=order.array)
+    if answer.get("why") and not answer.get("fits") and client.nodes():
+        raise ImpossibleError(
+            f"no node of this lab can ever run it: {answer['why']}",
+            "labq nodes shows what there is; ask for less",
+        )
 
 
 def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
@@ -129,14 +132,13 @@ def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
     if as_json:
         terminal.print_json(answer)
         return 0
-    print(answer.get("why") or "it could run")
-    fits = answer.get("fits") or []
-    print("nodes that suit it: " + (", ".join(_fit(item) for item in fits) or "none"))
-    return 0
-
-
-def _fit(item: Any) -> str:
-    return str(item.get("node", item.get("name", item))) if isinstance(item, Mapping) else str(item)
+    fits = [str(name) for name in answer.get("fits") or []]
+    print(
+        f"it would be queued; nodes that can run it: {', '.join(fits)}"
+        if fits
+        else f"no node can run it: {answer.get('why')}"
+    )
+    return 0 if fits else ImpossibleError.exit_status
 
 
 def report(answer: Mapping[str, Any], *, quiet: bool, follow: bool) -> None:

@@ -79,9 +79,10 @@ class Submitting:
         *,
         changes: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
+        array: str | None = None,
     ) -> dict[str, Any]:
-        """Submit the same spec again, with ``changes`` to it."""
-        body: dict[str, Any] = {}
+        """Submit the same spec again, with ``changes`` to it (a key with None goes back to its default)."""
+        body: dict[str, Any] = {} if array is None else {"array": array}
         if changes:
             body["changes"] = dict(changes)
         if secrets:
