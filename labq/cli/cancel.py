@@ -5,9 +5,11 @@ The id of an array stops all its tasks. What a job wrote to /outputs is kept.
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
 
 from labq.client import Client
 from labq.client.config import config_file
 from labq.clock import now
 from labq.errors import LabqError
 from labq.lab.engine import DOCKER_SOCKET, look
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Seconds by which the clocks may differ before times in listings mislead.
 _SKEW = 5.0

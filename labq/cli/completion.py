@@ -7,10 +7,12 @@ fish:  labq completion fish > ~/.config/fish/completions/labq.fish
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
 from labq.errors import BadInputError, closest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

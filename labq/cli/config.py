@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

@@ -5,9 +5,11 @@ For an array, each task's files land in a directory of their own. Nothing is eve
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

@@ -6,9 +6,11 @@ Help texts are taken from ``FIELDS`` only when help is asked for.
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli.parser import Parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Keys of a spec that no flag sets: the context is uploaded, the command stands behind ``--``.
 WITHOUT_FLAG = ("context", "command")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
 
 from labq.cli import terminal
 from labq.cli.render.text import clean
@@ -12,6 +11,8 @@ from labq.cli.wait import STATUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
     from labq.client import Client
     from labq.client.follow import Followed
 
@@ -120,5 +121,5 @@ def follow_job(client: Client, job_id: str, **choice: Any) -> int:
         terminal.note(f"\ndetached: job {job_id} goes on; labq logs -f {job_id} · labq cancel {job_id}")
         raise
     final = follower.final or {}
-    terminal.note(f"job {job_id} {final.get('state')}: {clean(str(final.get('verdict') or ''))}")
+    terminal.note(f"job {job_id}: {clean(str(final.get('verdict') or final.get('state')))}")
     return STATUS.get(str(final.get("state")), 1)

@@ -5,10 +5,12 @@ The job's bytes go to stdout, labq's own remarks (state, build) to stderr. Ctrl-
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
 from labq.errors import BadInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
+from labq.cli import terminal
 from labq.errors import BadInputError, closest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Any, NoReturn
 
     from labq.client import Client
+
+#: Our messages are not translated; looking for a translation costs 2 ms.
+argparse._ = str  # type: ignore[attr-defined]
 
 #: Where everything after ``--`` goes; only verbs that declare it take any.
 COMMAND = "command"
@@ -29,6 +33,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint as ours."""
         raise BadInputError(f"{self.prog}: {message}", f"`{self.prog} --help` shows what is legal")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """A formatter that is told the width: argparse makes one for each flag, and asks ``shutil`` each time."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=min(100, terminal.width()) - 2)
 
 
 class _HelpAction(argparse.Action):
@@ -54,7 +65,7 @@ def make(verb: str, module: ModuleType, *, wants_help: bool = True) -> Parser:
         epilog=rest.strip("\n") or None,
         add_help=False,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
     parser.wants_help = wants_help
     module.declare(parser)

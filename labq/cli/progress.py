@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TextIO
 
 from labq.cli.terminal import is_terminal
 from labq.units import about_bytes
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 _BAR = 24
 #: Seconds between two drawings.
 _EVERY = 0.1
+#: Bytes below which no line is written where there is no terminal.
+_WORTH_A_LINE = 2**20
 
 
 class Progress:
@@ -30,7 +35,7 @@ class Progress:
         if stage != self._stage:
             self.done()
             self._stage, self._began, self._drawn = stage, now, 0.0
-            if not self._live:
+            if not self._live and total >= _WORTH_A_LINE:
                 self._stream.write(f"{stage} {about_bytes(total)}\n")
                 self._stream.flush()
         self._last = (done, total)

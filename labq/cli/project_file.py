@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from labq.cli.flags import KEYS
 from labq.errors import BadInputError, closest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NAME = "labq.toml"
 #: ``context`` is what is uploaded: a file cannot say it.

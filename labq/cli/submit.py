@@ -9,11 +9,13 @@ A file labq.toml in the directory says the same things (docs/reference/spec.md);
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import flags
 from labq.cli import parser as common
 from labq.errors import BadInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def declare(parser: common.Parser) -> None:

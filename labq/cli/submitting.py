@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from labq.cli import flags, project_file, request, terminal
 from labq.clock import now
@@ -13,6 +12,8 @@ from labq.errors import BadInputError, ImpossibleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from labq.client import Client
 
 

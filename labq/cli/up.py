@@ -6,9 +6,11 @@ Without an NVIDIA GPU, simulated ones can be asked for by name: --gpus sim:2xRTX
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: flag -> (setting, metavar, help)
 _FLAGS = {

@@ -8,10 +8,12 @@ labq user rm hiro                            forget a person and all their token
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
 from labq.errors import BadInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ACTIONS = ("add", "ls", "rm", "token")
 

@@ -6,9 +6,11 @@ when --timeout passed.
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.cli import parser as common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Exit status by final state, worst last.
 STATUS = {"succeeded": 0, "cancelled": 2, "failed": 1}
@@ -28,6 +30,7 @@ def declare(parser: common.Parser) -> None:
 def run(options: Any) -> int:
     """Wait for each; return the worst."""
     from labq.cli import terminal
+    from labq.cli.render.text import clean
     from labq.cli.waiting import wait_for_all, worst
 
     client = common.client(options)
@@ -38,9 +41,7 @@ def run(options: Any) -> int:
         for view in wait_for_all(client, options.ids, options.timeout):
             views.append(view)
             if not options.quiet and not options.json:
-                print(
-                    f"job {view['id']} {view['state']}: {view.get('verdict') or ''}".rstrip(": "), flush=True
-                )
+                print(f"job {view['id']}: {clean(str(view.get('verdict') or view['state']))}", flush=True)
     except TimeoutError as error:
         timed_out = True
         if not options.quiet:

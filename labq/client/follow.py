@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from time import monotonic, sleep
-from typing import Any
 
 from labq.client.answer import NotHttpError
-from labq.client.session import BACKOFF, Query, Session
+from labq.client.session import BACKOFF, Session
 from labq.client.sse import events
 from labq.errors import UnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from labq.client.session import Query
 
 #: Seconds of silence after which the stream is asked for again (the server sends a sign of life more often).
 QUIET = 60.0

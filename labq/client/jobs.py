@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from labq.client import route
 from labq.client.answer import Response
@@ -11,6 +10,8 @@ from labq.client.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from labq.client.follow import Followed
 
 #: Jobs asked for at once when all are wanted.
@@ -19,7 +20,7 @@ _PAGE = 10_000
 _LONG_POLL = 55
 
 
-class JobList(list[dict[str, Any]]):
+class JobList(list["dict[str, Any]"]):
     """Jobs, and how many there are in all.
 
     Attributes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from labq.client.route import part
 from labq.client.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Lab:

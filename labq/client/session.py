@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, sleep
-from typing import Any
 
 from labq.client.address import Address, with_query
 from labq.client.answer import NotHttpError, Response
 from labq.client.connection import Connection
 from labq.errors import UnavailableError, from_wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Query = Mapping[str, str | int | None]
+
 #: Pauses before the second, third … try of a request.
 BACKOFF = (0.1, 0.3, 1.0, 2.0)
 #: Seconds of silence that an ordinary request bears.
 TIMEOUT = 60.0
-Query = Mapping[str, "str | int | None"]
 
 
 class Session:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import sleep
-from typing import TYPE_CHECKING
 
 from labq.client.session import BACKOFF, Session
 from labq.errors import BadInputError, ConflictError, UnavailableError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from labq.packing.pack import Context
 

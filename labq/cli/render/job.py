@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from labq.cli.render.jobs import STATE_COLOURS, Job, gpus_text, jobs_table, state_text
 from labq.cli.render.moments import about, between, local
 from labq.cli.render.text import clean, paint
 from labq.units import about_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Keys of a spec that the block shows elsewhere, or that say nothing to a person.
 _SHOWN_ELSEWHERE = {"name", "gpus", "cpus", "memory", "image", "context", "command", "note", "tags"}
@@ -25,9 +28,9 @@ def job_block(job: Job, now: float, *, colours: bool = False) -> str:
     state = paint(state_text(job), STATE_COLOURS.get(str(job["state"]), ""), colours)
     lines = [f"job {job['id']} ({clean(str(job['name']))}): {state}"]
     lines += [f"  {clean(text)}" for text in (job.get("verdict"), _waiting(job)) if text]
-    lines += [f"  {key + ':':<11} {value}" for key, value in _facts(job, now) if value]
+    lines += [f"  {key + ':':<12} {value}" for key, value in _facts(job, now) if value]
     lines += _attempts(job)
-    lines.append(f"  next:       {_next(job)}")
+    lines.append(f"  next:        {_next(job)}")
     return "\n".join(lines) + "\n"
 
 
@@ -101,7 +104,7 @@ def _attempts(job: Job) -> list[str]:
     if len(attempts) < 2 and job.get("ended_at"):
         return []
     return [
-        f"  attempt {a['number']}:  on {clean(str(a['node']))}, {local(a['ended_at'])}: {clean(str(a['verdict']))}"
+        f"  attempt {a['number']}:   on {clean(str(a['node']))}, {local(a['ended_at'])}: {clean(str(a['verdict']))}"
         for a in attempts
     ]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from labq.cli.render.moments import about, epoch
 from labq.cli.render.text import clean, paint, table
 from labq.units import about_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _COLOURS = {"up": "green", "drained": "yellow", "silent": "yellow", "lost": "red"}
 

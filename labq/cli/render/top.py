@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from labq.cli.render.moments import about, between
 from labq.cli.render.nodes import model
 from labq.cli.render.text import clean, table
 from labq.units import about_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEAD = ("NODE", "#", "MODEL", "MEMORY", "USE", "TEMP", "WHO", "JOB", "NAME", "SINCE")
 
