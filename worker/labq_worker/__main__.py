@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         # Each retry of a pooled connection is a line there; ours say it once.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
+        logging.getLogger("docker").setLevel(logging.WARNING)
         logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
         config = read_config(settings, machine.hostname())
         # Late: docker and rq take a quarter of a second to import, and --help needs neither.

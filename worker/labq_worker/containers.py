@@ -122,10 +122,8 @@ class Stream:
 
     def close(self) -> None:
         """Close it; a reader in another thread sees the end."""
-        self._raw.close()
         response = getattr(self._raw, "_response", None)
-        if response is not None:
-            response.close()
+        (self._raw if response is None else response).close()
 
 
 class Engine:

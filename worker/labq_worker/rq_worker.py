@@ -33,6 +33,8 @@ from labq.wire import queue_name
 log = logging.getLogger(__name__)
 #: Seconds until Redis is asked again.
 AGAIN = 0.5
+#: Seconds: a message is waited for WORKER_TTL - 15 at a time; then the connection is proved to be alive.
+WORKER_TTL = 60
 Handler = Callable[..., None]
 
 
@@ -159,7 +161,9 @@ class TakeWork:
             handlers: by function name: what is called, and the types of its arguments.
             on_stop: called in the signal handler; must return at once.
         """
-        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=5, health_check_interval=30)
+        self._redis = redis.Redis.from_url(
+            redis_url, socket_connect_timeout=5, socket_timeout=WORKER_TTL, health_check_interval=30
+        )
         self._node = node
         self._handlers = handlers
         self._on_stop = on_stop
@@ -188,7 +192,12 @@ class TakeWork:
         # A fresh name: RQ refuses one that a killed agent still holds.
         name = f"{self._node}-{secrets.token_hex(4)}"
         worker = NodeWorker(
-            [queue], name, connection=self._redis, serializer=JSONSerializer, log_job_description=False
+            [queue],
+            name,
+            connection=self._redis,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL,
+            log_job_description=False,
         )
         worker.obeyed = {function: types for function, (_, types) in self._handlers.items()}
         worker.handlers = {function: handler for function, (handler, _) in self._handlers.items()}
