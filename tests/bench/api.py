@@ -21,7 +21,7 @@ def measure(lab: Lab) -> None:
     """Print submissions per second with one and eight clients over keep-alive connections."""
     title("submissions through the API (each its own request and its own spec)")
     (node,) = lab.json("nodes")
-    lab.labq("drain", node["name"], "--reason", "bench")
+    lab.labq("drain", node["name"], "bench")
     token = tomllib.loads(lab.config.read_text())["token"]
     row("one client", [_rate(lab, token, 1, EACH) for _ in range(ROUNDS)], "/s", ">= 250")
     row("eight clients", [_rate(lab, token, 8, EACH // 2) for _ in range(ROUNDS)], "/s", ">= 500")

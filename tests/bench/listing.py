@@ -18,7 +18,7 @@ def measure(lab: Lab) -> None:
     """Print whole-process times."""
     title("labq ls as a whole process, 10,000 jobs queued")
     (node,) = lab.json("nodes")
-    lab.labq("drain", node["name"], "--reason", "bench")
+    lab.labq("drain", node["name"], "bench")
     for _ in range(2):
         lab.json("submit", "--image", BUSYBOX, "--gpus", "1", "--array", "0-4999", "--", "true")
     labq = str(BIN / "labq")

@@ -39,7 +39,7 @@ def measure(lab: Lab) -> None:
     lab.labq("cancel", made["id"])
     lab.labq("wait", made["id"], check=False)
     (node,) = lab.json("nodes")
-    lab.labq("drain", node["name"], "--reason", "bench")
+    lab.labq("drain", node["name"], "bench")
     for number in range(10):
         lab.json(
             "submit",

@@ -86,8 +86,13 @@ class Lab:
         """Runs `labq up`, unless it runs, and waits until the API is ready."""
         command = ["up", "--data-dir", str(self.data), "--port", str(self.port), "--gpus", self.gpus]
         self._up.start([str(BIN / "labq"), *command], self.env(), self.directory)
-        wait_for(lambda: self._up.pid is None or self.ready(), 60, "labq up to be ready", hint=self.logs)
+        # The client's configuration is written when the server answers and the node has joined.
+        up = lambda: self.ready() and self.config.exists() and self._joined()  # noqa: E731
+        wait_for(lambda: self._up.pid is None or up(), 60, "labq up to be ready", hint=self.logs)
         assert self._up.pid is not None, f"labq up ended at once:\n{self.logs()}"
+
+    def _joined(self) -> bool:
+        return any(node["state"] == "up" for node in self.json("nodes"))
 
     def ready(self) -> bool:
         """Does `/readyz` answer with 200?"""
@@ -147,7 +152,8 @@ class Lab:
 
     def json(self, *arguments: str, **options: Any) -> Any:
         """Runs a command with `--json` and returns what it printed as a value."""
-        return json.loads(self.labq(*arguments, "--json", **options).stdout)
+        verb, *rest = arguments  # before any "--", after which everything is the job's command
+        return json.loads(self.labq(verb, "--json", *rest, **options).stdout)
 
     def start_agent(self, name: str, gpus: str, **settings: str) -> Daemon:
         """Starts one more node's agent beside the one of `labq up`, with a token of its own; see `agents`."""
