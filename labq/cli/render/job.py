@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from labq.cli.render.jobs import STATE_COLOURS, Job, gpus_text, jobs_table, state_text
+from labq.cli.render.jobs import STATE_COLOURS, gpus_text, jobs_table, state_text
 from labq.cli.render.moments import about, between, local
 from labq.cli.render.text import clean, paint
 from labq.units import about_bytes
@@ -12,6 +12,8 @@ from labq.units import about_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from labq.cli.render.jobs import Job
 
 #: Keys of a spec that the block shows elsewhere, or that say nothing to a person.
 _SHOWN_ELSEWHERE = {"name", "gpus", "cpus", "memory", "image", "context", "command", "note", "tags"}

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Job = Mapping[str, Any]
+    Job = Mapping[str, Any]
 
 STATE_COLOURS = {
     "queued": "yellow", "starting": "cyan", "running": "green", "stopping": "yellow",
