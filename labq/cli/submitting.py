@@ -25,7 +25,7 @@ class Order:
         spec: the wire form, without ``context``.
         array: indices, or None.
         secrets: values by name.
-        file: what labq.toml said, and where it is, to blame it.
+        file: what labq.toml said that no flag replaced, and where it is, to blame it.
     """
 
     __slots__ = ("array", "directory", "file", "file_path", "secrets", "spec")
@@ -54,6 +54,11 @@ def read_order(options: Any) -> Order:
             "labq submit: nothing to run was named", f"{near}labq submit DIR, or labq submit --image REF"
         )
     if directory is not None and "image" in given:
+        if not os.path.isdir(directory):
+            raise BadInputError(
+                f"labq submit: {directory!r} is one word too many",
+                "a command for the container goes behind `--`: labq submit --image REF -- CMD…",
+            )
         raise BadInputError(
             f"labq submit: both a directory ({directory!r}) and an image ({given['image']!r}) were named",
             "name one of them; to set the image in the directory's settings, write image = … into its labq.toml",
@@ -76,7 +81,8 @@ def read_order(options: Any) -> Order:
     builds = directory if "image" not in spec else None
     order = Order(builds, spec, None if array is None else str(array), values)
     if directory is not None:
-        order.file, order.file_path = file, os.path.join(directory, project_file.NAME)
+        order.file = {key: value for key, value in file.items() if key not in given}
+        order.file_path = os.path.join(directory, project_file.NAME)
     return order
 
 

@@ -62,7 +62,9 @@ def run(options: Any) -> int:
 
     if options.report_fd is not None:
         return _report_to(options.report_fd, plan)
-    return Supervisor(plan, say, terminal.note).run(lambda: say("  Ctrl-C stops it; jobs run on"))
+    return Supervisor(plan, say, terminal.note).run(
+        lambda started: say("  Ctrl-C stops it; jobs run on") if started else None
+    )
 
 
 def _report_to(descriptor: int, plan: Any) -> int:

@@ -27,7 +27,7 @@ class Pipe:
         """Send a line for the person."""
         self._send({"line": text})
 
-    def ready(self) -> None:
+    def ready(self, _: bool) -> None:
         """Say that all is up, and close the pipe: whoever waits may go."""
         self._send({"ready": True})
         if self._file is not None:

@@ -35,9 +35,8 @@ def stop(data_dir: Path, report: Callable[[str], None]) -> int:
     end_orphans(data_dir, report)
     report(f"labq is down ({found.server})")
     if jobs:
-        report(
-            f"  {len(jobs)} job{'s' if len(jobs) > 1 else ''} run on in containers ({', '.join(jobs[:10])}); `labq up` takes them up again"
-        )
+        many = "jobs run" if len(jobs) > 1 else "job runs"
+        report(f"  {len(jobs)} {many} on in containers ({', '.join(jobs[:10])}); `labq up` takes over again")
     return 0
 
 

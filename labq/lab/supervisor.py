@@ -42,11 +42,11 @@ class Supervisor:
         self._children: list[Child] = []
         self._stop = Event()
 
-    def run(self, ready: Callable[[], None]) -> int:
+    def run(self, ready: Callable[[bool], None]) -> int:
         """Run until a signal asks to stop.
 
         Args:
-            ready: called when everything answers.
+            ready: called with True when everything answers, with False when another supervisor runs it already.
 
         Returns:
             The exit status.
@@ -56,14 +56,14 @@ class Supervisor:
         with record.locked(plan.data_dir) as mine:
             if not mine:
                 self._report(already_up(plan, record.read(plan.data_dir)))
-                ready()
+                ready(False)
                 return 0
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: self._stop.set())
             try:
                 self._start()
                 if not self._stop.is_set():
-                    ready()
+                    ready(True)
                 self._watch()
             finally:
                 self._end()
