@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from labq.clock import rfc3339
 from labq.job import Job
-from labq.states import JobState
+from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
 from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.reserve import Reservation
@@ -49,7 +49,8 @@ def why_held(job: Job, snapshot_now: float, dependencies: Mapping[str, JobState 
     """Return why a job may not start yet, whatever is free; None when nothing holds it back."""
     for dependency in job.spec.after:
         state = dependencies.get(dependency.job)
-        if state not in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}:
+        enough = FINAL if dependency.any_end else {JobState.SUCCEEDED}
+        if state not in enough:
             word = "end" if dependency.any_end else "succeed"
             return f"it waits for job {dependency.job} to {word} (now {state or 'unknown'})"
     at = max(job.not_before, job.spec.not_before)

@@ -19,6 +19,7 @@ from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
 from labq_scheduler.policy.reserve import ASSUMED_RUN
 from labq_scheduler.policy.room import Room, held_by
+from labq_scheduler.policy.why import why_held
 from labq_scheduler.snapshot import Rules, Snapshot, class_key
 
 NOW = 10_000.0
@@ -164,6 +165,19 @@ def test_a_job_whose_dependency_failed_is_refused_unless_any_end_will_do() -> No
     strict, lenient = make_job("2", after=["1"]), make_job("3", after=["any:1"])
     decisions = decide(snap([], [], held=[strict, lenient], dependencies={"1": JobState.FAILED}), Rules())
     assert [(r.job.id, r.reason) for r in decisions.refusals] == [("2", EndReason.DEPENDENCY_FAILED)]
+
+
+@pytest.mark.parametrize(
+    ("after", "state", "waits"),
+    [
+        ("1", JobState.RUNNING, True), ("1", JobState.FAILED, True), ("1", None, True), ("1", JobState.SUCCEEDED, False),
+        ("any:1", JobState.RUNNING, True), ("any:1", JobState.FAILED, False), ("any:1", JobState.CANCELLED, False),
+    ],
+)  # fmt: skip
+def test_a_dependency_holds_a_job_until_it_ended_as_it_must(
+    after: str, state: JobState | None, waits: bool
+) -> None:
+    assert (why_held(make_job("2", after=[after]), NOW, {"1": state}) is not None) is waits
 
 
 # -- properties ------------------------------------------------------------------------------------------
