@@ -6,6 +6,7 @@ import logging
 
 from labq import wire
 from labq.clock import now
+from labq.states import JobState
 from labq_worker.container_args import LABEL_AGENT
 from labq_worker.containers import Seen
 from labq_worker.context import Context
@@ -45,6 +46,15 @@ class Reconciler:
                 self._apply(action)
             except EngineError as error:
                 log.warning("%s: %s", action, error)
+        self._stop_what_is_to_stop()
+
+    def _stop_what_is_to_stop(self) -> None:
+        """Do what a stop message asked for that was lost."""
+        idle = {attempt.job_id: attempt for attempt in self._context.attempts.all() if not attempt.stopping}
+        for job in self._context.store.jobs.get_many(idle):
+            attempt = idle[job.id]
+            if job.state is JobState.STOPPING and job.lease == attempt.lease:
+                self._runner.stopper.asked(attempt)
 
     def _apply(self, action: Action) -> None:
         match action:

@@ -10,6 +10,7 @@ from typing import Any
 from labq.ending import EndReason
 
 _STEP = re.compile(r"^Step (\d+/\d+) : (.*)$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CODE = re.compile(r"returned a non-zero code: (\d+)")
 _ABSENT = re.compile(
     r"pull access denied|manifest (for .* )?(not found|unknown)|repository .* not found|not found: manifest",
@@ -58,7 +59,7 @@ class BuildOutput:
         return (f"{said['id']}: " if said.get("id") else "") + status + "\n"
 
     def _from_stream(self, text: str) -> str:
-        for line in text.splitlines():
+        for line in _COLOUR.sub("", text).splitlines():
             if match := _STEP.match(line):
                 self._step, self._instruction = match[1], match[2].strip()
                 self._lines.clear()

@@ -19,6 +19,8 @@ SETTLE = 2.0
 #: A live stream that ends this close to the container's end has brought everything. One that ended earlier was
 #: broken off; one that ended later was slow, and the engine gives a slow reader 2 s.
 EARLY, LATE = 0.5, 1.5
+#: Seconds that ``docker rm -f`` needs from its SIGKILL until the container is gone.
+REMOVAL = 0.5
 
 
 def follow(context: Context, attempt: Attempt, stream: Stream | None) -> tuple[Seen | None, list[str]]:
@@ -54,6 +56,7 @@ def follow(context: Context, attempt: Attempt, stream: Stream | None) -> tuple[S
                 threading.Event().wait(0.2)
         if seen is not None and not (_complete(live_end, seen) and not log.broken):
             _from_engine(context, attempt, log, to_the_end=True)
+        seen = _removed_by_force(context, attempt, seen)
         tail = log.tail()
     finally:
         log.close()
@@ -94,6 +97,15 @@ def _from_engine(context: Context, attempt: Attempt, log: AttemptLog, *, to_the_
         return
     except EngineAwayError:
         return  # the caller looks again
+
+
+def _removed_by_force(context: Context, attempt: Attempt, seen: Seen | None) -> Seen | None:
+    """Return None for a container that somebody removes: ``docker rm -f`` kills first."""
+    killed = seen is not None and seen.exit_code == 137 and not seen.oom_killed
+    if not killed or attempt.signals.sigkill:
+        return seen
+    threading.Event().wait(REMOVAL)
+    return _look(context, attempt)
 
 
 def _complete(live_end: float | None, seen: Seen) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,14 @@ from labq_worker.paths import Paths
 
 #: Memory, not disk: a secret must not be found on a disk that is sold.
 SECRET_ROOTS = ("/run", "/dev/shm")  # noqa: S108 - only as the parent of a private directory
+
+#: Not the system's own words: "No such file or directory" also means that a command is not in an image.
+_REASONS = {
+    errno.ENOENT: "there is no such directory",
+    errno.ENOTDIR: "there is no such directory",
+    errno.EACCES: "the agent may not look there",
+    errno.ELOOP: "its symbolic links go round in a circle",
+}
 
 
 class PlaceError(Exception):
@@ -108,7 +117,8 @@ def check_mount(mount: Mount, allowed: Iterable[AllowedMount]) -> Bind:
     try:
         source = os.path.realpath(mount.source, strict=True)
     except OSError as error:
-        raise PlaceError(f"its mount {mount.source} is not on this node ({error.strerror})") from None
+        why = _REASONS.get(error.errno or 0, "it cannot be looked up")
+        raise PlaceError(f"its mount {mount.source} is not on this node: {why}") from None
     roots = [(os.path.realpath(row.path), row) for row in allowed]
     # The longest root decides: /data:ro with /data/scratch:rw inside it.
     inside = max(

@@ -53,7 +53,8 @@ def read_message(data: bytes, obeyed: Mapping[str, tuple[type, ...]]) -> tuple[s
         RefusedError: it is not one of these, or is not JSON (a pickle is not).
     """
     try:
-        body = json.loads(zlib.decompress(data) if data[:1] == b"\x78" else data)
+        data = zlib.decompress(data) if data[:1] == b"\x78" else data
+        body = json.loads(data)
     except (ValueError, zlib.error, RecursionError):
         kind = "a pickle" if data[:1] == b"\x80" else "no JSON"
         raise RefusedError(f"its payload is {kind}; only JSON is read, and nothing is unpickled") from None

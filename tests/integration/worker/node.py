@@ -1,5 +1,6 @@
 """An agent as a process of its own, driven as the scheduler drives it: submit, claim, message."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -10,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from support.waiting import wait_for
+
 from labq import moves, wire
 from labq.clock import now
 from labq.ending import EndReason, StopRequest
@@ -21,10 +27,6 @@ from labq.node import Node
 from labq.spec import JobSpec
 from labq.states import FINAL, JobState
 from labq.store import Store
-from redis import Redis
-from rq import Queue
-from rq.serializers import JSONSerializer
-from support.waiting import wait_for
 
 BUSYBOX = "labq-test/busybox:latest"
 UID, GID = 12345, 12346
@@ -49,11 +51,13 @@ class AgentNode:
             "LABQ_SHARED_FILES": "1",
             "LABQ_CONFIG": str(data / "no-such-config.toml"),
             "LABQ_GPUS": "sim:2xRTX-4090-24GB",
-            "LABQ_NODE_MEMORY": "8GB",
+            "LABQ_NODE_MEMORY": "64GB",
             "LABQ_NODE_CPUS": "64",
         }
         self.env |= dict(settings or {})
-        self.docker = docker.DockerClient(base_url=docker_env.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+        self.docker = docker.DockerClient(
+            base_url=docker_env.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        )
         self.process: subprocess.Popen[bytes] | None = None
         self._raw = Redis.from_url(redis_url)
         self.queue = Queue(wire.queue_name(name), connection=self._raw, serializer=JSONSerializer)
@@ -71,7 +75,7 @@ class AgentNode:
             )
         wait_for(lambda: self._workers() - before, 20, "the agent to listen", hint=self.said)
 
-    def _workers(self) -> set[bytes]:
+    def _workers(self) -> set[bytes | str]:
         return set(self._raw.smembers(f"rq:workers:{self.queue.name}"))
 
     def said(self) -> str:
@@ -97,7 +101,8 @@ class AgentNode:
         if self.process is not None and self.process.poll() is None:
             self.kill()
         for container in self.containers():
-            container.remove(force=True, v=True)
+            with contextlib.suppress(docker.errors.APIError):  # the agent may just be removing it
+                container.remove(force=True, v=True)
         self.docker.close()
         self._raw.close()
         self.store.connection.client.close()
@@ -111,7 +116,9 @@ class AgentNode:
         """What the agent says of itself."""
         return self.store.nodes.get(self.name)
 
-    def submit(self, command: Sequence[str] | str, *, secrets: Mapping[str, str] | None = None, **spec: Any) -> str:
+    def submit(
+        self, command: Sequence[str] | str, *, secrets: Mapping[str, str] | None = None, **spec: Any
+    ) -> str:
         """Submit a job; a text is a shell script. Keys are those of a spec as people write it."""
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         body = {"command": words, **spec}
@@ -191,5 +198,10 @@ class AgentNode:
 
     def gone(self, job_id: str) -> None:
         """Wait until nothing of the job is left on the node but its log and outputs."""
-        wait_for(lambda: not self.containers(job=job_id), 10, f"container of {job_id} to be removed", hint=self.said)
+        wait_for(
+            lambda: not self.containers(job=job_id),
+            10,
+            f"container of {job_id} to be removed",
+            hint=self.said,
+        )
         wait_for(lambda: not (self.data / "homes" / job_id).exists(), 10, "its home to be removed")

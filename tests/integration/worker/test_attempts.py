@@ -4,6 +4,7 @@ import json
 
 import pytest
 from integration.worker.node import BUSYBOX, GID, UID, AgentNode
+
 from labq.ending import EndReason
 from labq.states import JobState
 
