@@ -82,7 +82,7 @@ def test_an_image_that_dies_at_once(shared_lab: Lab) -> None:
     ("flags", "says"),
     [
         (["--gpus", "8"], "2"),
-        (["--gpus", "h100:1"], "RTX-4090"),
+        (["--gpus", "h100:1"], "RTX 4090"),
         (["--gpus", "80GB+"], "24GB"),
         (["--gpus", "-1"], "'-1'"),
         (["--gpus", "many"], "many"),

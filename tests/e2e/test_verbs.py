@@ -142,15 +142,15 @@ def test_a_log_is_live_within_200_ms_and_complete_after_the_end(shared_lab: Lab)
     # the container writes the kernel's clock (to 10 ms); busybox's date has whole seconds only
     script = "for i in 1 2 3 4 5 6 7 8 9 10; do cat /proc/uptime; sleep 0.2; done; printf 'bar 1\\rbar 2\\r'; sleep 1; printf '\\377\\376\\n'; head -c 100000 /dev/zero | tr '\\0' x; echo; seq 1 20000"
     job = submit(lab, "--", "sh", "-c", script)
-    process = subprocess.Popen([str(BIN / "labq"), "logs", "-f", job], env=lab.env(), stdout=subprocess.PIPE)
-    assert process.stdout is not None
+    command = [str(BIN / "labq"), "logs", "-f", job]
     late = []
-    for _ in range(10):
-        line = process.stdout.readline()
-        late.append(time.clock_gettime(time.CLOCK_BOOTTIME) - float(line.split()[0]))
-    bar = process.stdout.read1(12)  # type: ignore[attr-defined]
-    rest = process.stdout.read()
-    process.wait(timeout=20)
+    with subprocess.Popen(command, env=lab.env(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(10):
+            line = process.stdout.readline()
+            late.append(time.clock_gettime(time.CLOCK_BOOTTIME) - float(line.split()[0]))
+        bar = process.stdout.read1(12)  # type: ignore[attr-defined]
+        rest = process.stdout.read()
     assert sorted(late)[5] < 0.2, late
     assert bar.startswith(b"bar 1\r")
     assert b"\xff\xfe\n" in rest

@@ -111,7 +111,7 @@ class ContextFiles:
         if total is not None and total - offset > left:
             part.remove()
             raise StorageFullError(
-                f"the server's disk has {about_bytes(max(0, left))} left for a context of {about_bytes(total)}; "
+                f"the server's disk is full: {about_bytes(max(0, left))} left for a context of {about_bytes(total)}; "
                 "nothing of it was kept",
                 "ask an admin to free space in LABQ_DATA_DIR, or leave data out with .dockerignore",
             )
