@@ -89,7 +89,7 @@ def parse(verb: str, module: ModuleType, argv: Sequence[str]) -> Any:
     if parser.takes_command and "--" in words:
         words, command = words[:at], words[at + 1 :]
     try:
-        options, extra = parser.parse_known_args(words)
+        options, extra = parser.parse_known_args(_joined(parser, words))
     except _HelpedError:
         return None
     if extra:
@@ -97,6 +97,24 @@ def parse(verb: str, module: ModuleType, argv: Sequence[str]) -> Any:
     if parser.takes_command:
         setattr(options, COMMAND, command)
     return options
+
+
+def _joined(parser: Parser, words: list[str]) -> list[str]:
+    """Return the words with ``--memory -4GB`` as ``--memory=-4GB``: argparse takes ``-4GB`` for a flag."""
+    takes_value = {
+        flag
+        for action in parser._actions
+        if action.nargs is None
+        for flag in action.option_strings
+        if flag.startswith("--")
+    }
+    out: list[str] = []
+    for word in words:
+        if out and out[-1] in takes_value and word[:1] == "-" and word[1:2].isdigit():
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
 
 
 def _unexpected(parser: Parser, word: str) -> BadInputError:

@@ -87,6 +87,7 @@ def jobs_table(
         [[row[i] for i in keep] for row in rows],
         width,
         shrink=shrink,
+        drop=[keep.index(i) for i in (8, 6, 4, 5, 3) if i in keep],
         colour_of=[[paint[i] for i in keep] for paint in paints] if colours else None,
         numbers=[keep.index(6), keep.index(7)],
     )

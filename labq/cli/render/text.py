@@ -69,6 +69,7 @@ def table(
     width: int,
     *,
     shrink: Sequence[int] = (),
+    drop: Sequence[int] = (),
     colour_of: Sequence[Sequence[str]] | None = None,
     numbers: Sequence[int] = (),
 ) -> str:
@@ -78,7 +79,8 @@ def table(
         head: column titles.
         rows: cells, cleaned.
         width: columns of the terminal.
-        shrink: columns that give way, first one first; each keeps 8 columns, then the last is dropped.
+        shrink: columns that give way, first one first; each keeps 8 characters.
+        drop: columns that are left out when that is not enough, first one first.
         colour_of: a colour for each cell ("" = none); None = no colours.
         numbers: columns set flush right.
     """
@@ -86,11 +88,14 @@ def table(
         max(display_width(head[i]), *(display_width(row[i]) for row in rows), 1) if rows else len(head[i])
         for i in range(len(head))
     ]
+    shown = list(range(len(head)))
     for column in shrink:
         over = sum(sizes) + 2 * (len(sizes) - 1) - width
         if over > 0:
             sizes[column] = max(min(8, sizes[column]), sizes[column] - over)
-    shown = [i for i in range(len(head)) if sizes[i]]
+    for column in drop:
+        if sum(sizes[i] for i in shown) + 2 * (len(shown) - 1) > width:
+            shown.remove(column)
     lines = []
     for number, row in enumerate([head, *rows]):
         cells = []
