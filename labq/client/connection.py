@@ -39,7 +39,11 @@ class Connection:
         if address.scheme == "unix":
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(connect_timeout)
-            self._socket.connect(address.host)
+            try:
+                self._socket.connect(address.host)
+            except OSError:
+                self._socket.close()
+                raise
             return
         # Text goes through the IDNA codec, whose import costs 2 ms; bytes do not.
         host: Any = address.host.encode() if address.host.isascii() else address.host

@@ -18,9 +18,10 @@ def look() -> tuple[str, UnavailableError | None]:
     host = os.environ.get("DOCKER_HOST") or f"unix://{DOCKER_SOCKET}"
     try:
         wire = Connection(Address(host.replace("tcp://", "http://", 1)), 5.0)
-        text = wire.request("GET", "/version", {}, timeout=10).read()
-        wire.close()
-        version = json.loads(text)["Version"]
+        try:
+            version = json.loads(wire.request("GET", "/version", {}, timeout=10).read())["Version"]
+        finally:
+            wire.close()
     except (OSError, NotHttpError, LabqError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return "", UnavailableError(
