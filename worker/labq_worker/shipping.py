@@ -204,8 +204,8 @@ def tar_stream(folder: Path) -> Iterator[bytes]:
     def pack(write_to: Any, tell: Callable[[BaseException | None], None]) -> None:
         try:
             with tarfile.open(fileobj=write_to, mode="w|", bufsize=2**18, format=tarfile.PAX_FORMAT) as tar:
-                for entry in sorted(folder.iterdir()):
-                    tar.add(entry, arcname=entry.name)
+                for path in sorted(folder.rglob("*")):
+                    _add(tar, path, str(path.relative_to(folder)))
             tell(None)
         except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
             tell(error)
@@ -220,3 +220,15 @@ def tar_stream(folder: Path) -> Iterator[bytes]:
         pipe.closed = True
         while not pipe.pieces.empty():
             pipe.pieces.get_nowait()
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add a file, a directory or a symbolic link as such; sockets, pipes and devices are left out."""
+    # Else a second name of a file would become a hard link, which careful receivers refuse.
+    tar.inodes.clear()  # type: ignore[attr-defined]
+    entry = tar.gettarinfo(str(path), name)
+    if entry.isreg():
+        with path.open("rb") as handle:
+            tar.addfile(entry, handle)
+    elif entry.isdir() or entry.issym():
+        tar.addfile(entry)

@@ -1,7 +1,9 @@
 """kill -9 of the agent while jobs run: the next one adopts them, and nothing is lost or doubled."""
 
+import pytest
 from integration.worker.conftest import Maker
 from integration.worker.node import AgentNode
+from support.engine import Engine
 from support.redis import RedisServer
 from support.waiting import wait_for
 
@@ -136,3 +138,29 @@ def test_redis_away_across_the_end_of_a_job(make_node: Maker, redis_session: Red
     assert (job.state, job.exit_code) == (JobState.FAILED, 4)
     assert node.log(job_id, stream=1) == numbered("line", 30)
     assert node.run("true").state is JobState.SUCCEEDED  # and it takes work again
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_the_engine_goes_away_and_comes_back(make_node: Maker, engine: Engine, how: str) -> None:
+    node = make_node(f"engine-{how}")
+    node.start()
+    through = node.begin(COUNT % 300 + "printf 'no newline'; exit 6")
+    meanwhile = node.begin(COUNT % 20 + "echo result > /outputs/result")
+    wait_for(lambda: b"line 5\n" in node.log(meanwhile), 10, "output")
+    if how == "kill":
+        engine.kill()
+    else:
+        engine.stop()
+    # It ends while no engine is there: its shim keeps the exit code.
+    wait_for(lambda: (node.outputs(meanwhile) / "result").exists(), 20, "the end of a job")
+    starting = node.claim(node.submit("echo after"))
+    engine.start()
+    jobs = {job_id: node.final(job_id) for job_id in (through, meanwhile, starting.id)}
+    assert jobs[through].exit_code == 6
+    assert node.log(through, stream=1) == numbered("line", 300) + b"no newline"
+    assert node.log(through, stream=2) == numbered("err", 300)
+    assert (jobs[meanwhile].state, jobs[meanwhile].exit_code) == (JobState.SUCCEEDED, 0)
+    assert node.log(meanwhile, stream=1) == numbered("line", 20)
+    assert node.log(starting.id) == b"after\n"
+    for job_id in jobs:
+        node.gone(job_id)
