@@ -35,6 +35,7 @@ def run_web(lab: Lab, host: str, port: int, stopper: Stopper, loop_seen: Callabl
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=75,
     )

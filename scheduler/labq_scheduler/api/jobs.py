@@ -14,7 +14,7 @@ from labq.states import FINAL
 from labq.store import Person
 from labq_scheduler.api import schemas, sse
 from labq_scheduler.api.auth import User
-from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
+from labq_scheduler.api.exchange import in_thread, in_turn, json_answer, lab_of, read_json
 from labq_scheduler.api.follow import states
 from labq_scheduler.api.hub import Hub
 from labq_scheduler.verbs import cancel as cancelling
@@ -33,7 +33,7 @@ _MAX_KEY = 200
 async def submit_job(request: Request, person: User) -> Response:
     """Submit a job, or an array of jobs, in one step. The owner is whoever the token says."""
     key = _idempotency_key(request)
-    return await in_thread(_submit, lab_of(request), person, await read_json(request), key)
+    return await in_turn(_submit, lab_of(request), person, await read_json(request), key)
 
 
 def _submit(lab: Lab, person: Person, body: Any, key: str) -> Response:

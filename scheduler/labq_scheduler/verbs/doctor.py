@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from labq.errors import LabqError
-from labq.store.events import id_key
 from labq.units import about_bytes, about_duration
 from labq_scheduler.records.recorder import CURSOR
 from labq_scheduler.verbs.lab import Lab
 
 #: Bytes below which the disk counts as nearly full.
 LOW_DISK = 5 * 2**30
+#: Seconds after which an event should have been recorded.
+LATE_RECORDS = 120.0
 #: Seconds that a node's clock may differ.
 CLOCK_SKEW = 2.0
 
@@ -30,7 +31,7 @@ def findings(lab: Lab, *, now: float, loop_seen: float | None) -> list[dict[str,
         ("redis", lambda: _redis(lab)),
         ("loop", lambda: _loop(now, loop_seen)),
         ("disk", lambda: _disk(lab)),
-        ("records", lambda: _records(lab)),
+        ("records", lambda: _records(lab, now)),
         ("nodes", lambda: _nodes(lab, now)),
     ]
     found: list[dict[str, Any]] = []
@@ -79,14 +80,15 @@ def _disk(lab: Lab) -> Iterator[dict[str, Any]]:
     )
 
 
-def _records(lab: Lab) -> Iterator[dict[str, Any]]:
+def _records(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
     lab.history.ping()
-    behind = id_key(lab.store.events.last_id())[0] - id_key(lab.store.events.cursor(CURSOR))[0]
-    ok = behind < 120_000
+    waiting = lab.store.events.read(lab.store.events.cursor(CURSOR), count=1)
+    behind = now - float(waiting[0].fields["at"]) if waiting else 0.0
+    ok = behind < LATE_RECORDS
     yield _finding(
         "records",
         ok,
-        "the records answer" if ok else f"the records are {about_duration(behind / 1000)} behind",
+        "the records answer" if ok else f"the records are {about_duration(behind)} behind",
         "" if ok else "look at the server's log for `recorder`",
     )
 
