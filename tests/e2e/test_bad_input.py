@@ -213,7 +213,7 @@ def test_a_full_disk_on_the_server_keeps_nothing_half(engine: object, tmp_path: 
     root = Path(tempfile.mkdtemp(prefix="labq-lab-"))
     (root / "data").mkdir()
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "labq-test", str(root / "data")], check=True
+        ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0700", "labq-test", str(root / "data")], check=True
     )
     lab = Lab(engine, root)
     try:
@@ -222,7 +222,7 @@ def test_a_full_disk_on_the_server_keeps_nothing_half(engine: object, tmp_path: 
         project.mkdir()
         (project / "Dockerfile").write_text(f"FROM {BUSYBOX}\nCOPY big /big\n")
         with (project / "big").open("wb") as big:
-            big.truncate(60 * 2**20)
+            big.truncate(200 * 2**20)
         text = refused(lab, "submit", str(project))
         assert "full" in text
         assert not list((root / "data" / "contexts").glob("*"))
