@@ -12,7 +12,7 @@ from labq.node import Gpu
 from labq.units import parse_bytes
 
 PREFIX = "sim:"
-_PART = re.compile(r"^(?:(\d{1,2})x)?([A-Za-z0-9][A-Za-z0-9 -]*?)-(\d+(?:\.\d+)?[KMGTkmgt]i?[Bb]?)$")
+_PART = re.compile(r"^(?:(\d{1,2})x)?(?!\d+x-)([A-Za-z0-9][A-Za-z0-9 -]*?)-(\d+(?:\.\d+)?[KMGTkmgt]i?[Bb]?)$")
 _HELP = "write sim:COUNTxMODEL-MEMORY, such as sim:2xRTX-4090-24GB,1xA100-80GB"
 MAX_GPUS = 64
 

@@ -160,7 +160,10 @@ def test_the_engine_goes_away_and_comes_back(make_node: Maker, engine: Engine, h
     assert node.log(through, stream=1) == numbered("line", 300) + b"no newline"
     assert node.log(through, stream=2) == numbered("err", 300)
     assert (jobs[meanwhile].state, jobs[meanwhile].exit_code) == (JobState.SUCCEEDED, 0)
-    assert node.log(meanwhile, stream=1) == numbered("line", 20)
+    # What it wrote after the engine had gone lay in a pipe that the engine never opened again: lost for everybody.
+    written = node.log(meanwhile, stream=1)
+    assert numbered("line", 5) in written
+    assert numbered("line", 20).startswith(written)
     assert node.log(starting.id) == b"after\n"
     for job_id in jobs:
         node.gone(job_id)
