@@ -49,7 +49,7 @@ def _text(picture: Callable[[], str]) -> str:
 
 
 def _draw(text: str) -> None:
-    rows = os.get_terminal_size(sys.stdout.fileno()).lines
+    rows = max(3, os.get_terminal_size(sys.stdout.fileno()).lines or 24)  # some terminals do not know
     lines = [*text.splitlines()[: rows - 2], "", "q ends"]
     sys.stdout.write(_HOME + "\r\n".join(line + _CLEAR_LINE for line in lines) + _CLEAR_REST)
     sys.stdout.flush()
