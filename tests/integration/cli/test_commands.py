@@ -423,7 +423,11 @@ class Terminal:
         os.write(self._master, keys)
 
     def end(self) -> int:
-        status = self.process.wait(10)
+        try:
+            status = self.process.wait(10)
+        finally:
+            self.process.kill()
+            self.process.wait()
         self.read()
         os.close(self._master)
         return status
@@ -440,9 +444,9 @@ def test_a_bar_shows_packing_and_uploading(
         assert part in terminal.text
 
 
-@pytest.mark.parametrize("key", [b"q", b"\x03"])
+@pytest.mark.parametrize("how", ["q", "Ctrl-C"])
 def test_top_refreshes_until_it_is_left_and_restores_the_terminal(
-    server: FakeServer, labq_env: Mapping[str, str], tmp_path: Path, key: bytes
+    server: FakeServer, labq_env: Mapping[str, str], tmp_path: Path, how: str
 ) -> None:
     gpu = {
         "node": "n1", "index": 0, "uuid": "G", "model": "RTX 4090", "memory": 2**34, "simulated": True, "fault": "",
@@ -452,7 +456,10 @@ def test_top_refreshes_until_it_is_left_and_restores_the_terminal(
     terminal = Terminal([str(LABQ), "top"], labq_env, tmp_path)
     terminal.see("\x1b[?1049h")
     terminal.see("RTX 4090 (sim)")
-    terminal.press(key)
+    if how == "q":
+        terminal.press(b"q")
+    else:
+        terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 0
     assert terminal.text.endswith("\x1b[?25h\x1b[?1049l")
 
