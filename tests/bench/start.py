@@ -40,12 +40,9 @@ def measure(lab: Lab) -> None:
 
 def _labq(lab: Lab) -> float:
     began = now()
-    job = json.loads(
-        subprocess.run(
-            [str(BIN / "labq"), "submit", "--image", BUSYBOX, *FLAGS, "--json", "--", *COMMAND],
-            env=lab.env(), capture_output=True, check=True,
-        ).stdout
-    )["id"]  # fmt: skip
+    command = [str(BIN / "labq"), "submit", "--image", BUSYBOX, *FLAGS, "--json", "--", *COMMAND]
+    said = subprocess.run(command, env=lab.env(), capture_output=True, check=True).stdout
+    job = str(json.loads(said)["id"])
     lab.labq("wait", job)
     return (lab.data / "outputs" / job / "1" / "first").stat().st_mtime - began
 

@@ -87,12 +87,12 @@ class Lab:
         command = ["up", "--data-dir", str(self.data), "--port", str(self.port), "--gpus", self.gpus]
         self._up.start([str(BIN / "labq"), *command], self.env(), self.directory)
         # The client's configuration is written when the server answers and the node has joined.
-        up = lambda: self.ready() and self.config.exists() and self._joined()  # noqa: E731
-        wait_for(lambda: self._up.pid is None or up(), 60, "labq up to be ready", hint=self.logs)
+        wait_for(lambda: self._up.pid is None or self._joined(), 60, "labq up to be ready", hint=self.logs)
         assert self._up.pid is not None, f"labq up ended at once:\n{self.logs()}"
 
     def _joined(self) -> bool:
-        return any(node["state"] == "up" for node in self.json("nodes"))
+        up = self.ready() and self.config.exists()
+        return up and any(node["state"] == "up" for node in self.json("nodes"))
 
     def ready(self) -> bool:
         """Does `/readyz` answer with 200?"""

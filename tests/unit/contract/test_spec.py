@@ -17,7 +17,7 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
 PATHS = st.from_regex(r"(/[a-z]{1,8}){1,3}", fullmatch=True).filter(
     lambda p: not p.startswith(("/outputs", "/proc", "/sys", "/dev", "/run"))
 )
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 WIRE = st.fixed_dictionaries(
     {"image": st.sampled_from(["busybox", "pytorch/pytorch:2.4.0", "reg.lab:5000/a/b@sha256:" + "0" * 64])},
     optional={
