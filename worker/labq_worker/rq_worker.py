@@ -28,6 +28,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import as_text
 from rq.utils import now as rq_now
 
+from labq.clock import monotonic
 from labq.wire import queue_name
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 AGAIN = 0.5
 #: Seconds: a message is waited for WORKER_TTL - 15 at a time; then the connection is proved to be alive.
 WORKER_TTL = 60
+#: Seconds between two renewals of the registration.
+BEAT = 10.0
 Handler = Callable[..., None]
 
 
@@ -92,6 +95,8 @@ class NodeWorker(SimpleWorker):
     queue_class = RawQueue
     exponential_backoff_factor = 1.0
     max_connection_wait_time = AGAIN
+    _told = False
+    _last_beat = 0.0
     #: set by TakeWork
     obeyed: Mapping[str, tuple[type, ...]]
     handlers: Mapping[str, Handler]
@@ -109,6 +114,18 @@ class NodeWorker(SimpleWorker):
     def run_maintenance_tasks(self) -> None:
         """Clean no registries: messages are handed over at once and are in none."""
         self.last_cleaned_at = rq_now()  # type: ignore[assignment]
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Say it once: messages take no time, and "busy" for a millisecond tells nobody anything."""
+        if not self._told:
+            self._told = True
+            super().set_state("idle", pipeline)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Renew the registration; not with each message, it lasts two minutes."""
+        if monotonic() - self._last_beat >= BEAT:
+            self._last_beat = monotonic()
+            super().heartbeat(timeout, pipeline)
 
     def _install_signal_handlers(self) -> None:
         signal.signal(signal.SIGINT, self.request_stop)

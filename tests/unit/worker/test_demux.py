@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labq_worker.demux import PARTIAL, Demux, EngineLog, Skip
@@ -54,13 +54,14 @@ def engine_messages(written: bytes, *, forgets_newline: bool) -> list[bytes]:
     return out
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from([b"", b"a", b"\xff\x00\r", b"x" * (PARTIAL - 1), b"y" * PARTIAL, b"z" * 40000]),
         max_size=8,
     ),
     st.booleans(),
-    st.integers(1, 70000),
+    st.integers(500, 70000),
 )
 def test_the_engines_log_gives_the_bytes_that_were_written(
     lines: list[bytes], forgets: bool, size: int
