@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 from labq.errors import LabqError, UnavailableError, from_wire
@@ -31,7 +32,8 @@ class Pipe:
         """Say that all is up, and close the pipe: whoever waits may go."""
         self._send({"ready": True})
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
     def error(self, error: LabqError) -> None:
@@ -39,9 +41,13 @@ class Pipe:
         self._send(error.to_wire())
 
     def _send(self, body: object) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps(body) + "\n")
             self._file.flush()
+        except OSError:
+            self._file = None  # whoever waited is gone; the lab is wanted all the same
 
 
 def start(plan: Plan, report: Callable[[str], None]) -> int:
