@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 PIECE = 262_144
 
 
-class NotHttpError(Exception):
+class NotHttpError(OSError):
     """What came back is not HTTP."""
 
 

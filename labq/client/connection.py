@@ -109,7 +109,21 @@ class Connection:
             return True
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(0)) and (self.address.scheme != "https" or self._readable_within_tls())
+
+    def _readable_within_tls(self) -> bool:
+        """Return whether what has arrived is more than TLS' own (session tickets come unasked)."""
+        from ssl import SSLWantReadError
+
+        before = self._socket.gettimeout()
+        self._socket.settimeout(0.0)
+        try:
+            self._buffer += self._socket.recv(PIECE)
+        except SSLWantReadError:
+            return False
+        finally:
+            self._socket.settimeout(before)
+        return True
 
     def line(self) -> bytes:
         """Return the next line without its end."""

@@ -64,7 +64,7 @@ def _one(
     except tarfile.FilterError as error:
         refused(member.name, str(error))
         return False
-    except (ConnectionError, TimeoutError):
+    except (ConnectionError, TimeoutError, NotHttpError):
         raise
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:

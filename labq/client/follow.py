@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from time import monotonic, sleep
 
-from labq.client.answer import NotHttpError
 from labq.client.session import BACKOFF, Session
 from labq.client.sse import events
 from labq.errors import UnavailableError
@@ -72,7 +71,7 @@ def follow(session: Session, path: str, query: Query) -> Iterator[Followed]:
                 if news.kind == "end":
                     answer.close()
                     return
-        except (OSError, NotHttpError) as error:
+        except OSError as error:
             reason = error
         except UnavailableError as error:
             if not met:
@@ -81,6 +80,7 @@ def follow(session: Session, path: str, query: Query) -> Iterator[Followed]:
         session.close()
         if monotonic() - lost > PATIENCE:
             raise reason if isinstance(reason, UnavailableError) else session.away(reason)
-        session.on_away(f"lost the server at {session.address.url}, trying again; the job goes on")
+        if tries == 0:
+            session.on_away(f"lost the server at {session.address.url}, trying again; the job goes on")
         sleep(BACKOFF[min(tries, len(BACKOFF) - 1)])
         tries += 1

@@ -136,7 +136,13 @@ class Jobs:
             "attempt": attempt, "tail": tail, "since": since, "timestamps": 1 if timestamps else None, "stream": stream,
         }  # fmt: skip
         answer = self.session.send("GET", f"{route.job(job_id)}/logs", query=query, stream=True)
-        while piece := answer.read1():
+        while True:
+            try:
+                piece = answer.read1()
+            except OSError as error:
+                raise self.session.away(error) from None
+            if not piece:
+                return
             yield piece
 
     def follow_logs(

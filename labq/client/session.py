@@ -109,16 +109,18 @@ class Session:
                 answer = self._once(method, target, {**extra, **(headers or {})}, data, None, timeout)
                 if not stream or answer.status >= 400:
                     answer.keep()
-            except (OSError, NotHttpError) as error:
-                wait = BACKOFF[min(tries, len(BACKOFF) - 1)]
-                tries += 1
-                patient = monotonic() - started < patience or (not patience and tries <= len(BACKOFF))
+                if answer.status in accept:
+                    return answer
+                if answer.status != 503 or monotonic() - started >= patience:
+                    return self._checked(answer)
+            except OSError as error:
+                patient = monotonic() - started < patience or (not patience and tries < len(BACKOFF))
                 if not again or not patient or not self._met or isinstance(error, NotHttpError):
                     raise self.away(error) from None
+            if tries == 0:
                 self.on_away(f"{self.address.url} does not answer, trying again")
-                sleep(wait)
-            else:
-                return answer if answer.status in accept else self._checked(answer)
+            sleep(BACKOFF[min(tries, len(BACKOFF) - 1)])
+            tries += 1
 
     def send_pieces(
         self, method: str, path: str, pieces: Iterable[bytes], length: int, headers: Mapping[str, str]

@@ -6,7 +6,6 @@ import json
 import os
 
 from labq.client.address import Address
-from labq.client.answer import NotHttpError
 from labq.client.connection import Connection
 from labq.errors import LabqError, UnavailableError
 
@@ -22,7 +21,7 @@ def look() -> tuple[str, UnavailableError | None]:
             version = json.loads(wire.request("GET", "/version", {}, timeout=10).read())["Version"]
         finally:
             wire.close()
-    except (OSError, NotHttpError, LabqError, ValueError, KeyError, TypeError) as error:
+    except (OSError, LabqError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return "", UnavailableError(
             f"no Docker engine answers at {host} ({reason})",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class FakeServer:
         contexts: what was uploaded, by digest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.contexts: dict[str, bytearray] = {}
         self.complete: set[str] = set()
@@ -79,7 +80,9 @@ class FakeServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:

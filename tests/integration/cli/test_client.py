@@ -1,6 +1,9 @@
 """The Python client against a server that loses connections, restarts, and refuses."""
 
 import io
+import shutil
+import ssl
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 from integration.cli.fake import Dropped, FakeServer, Reply, as_json, error, stream
+from support.need import need
 
 from labq import Client
 from labq.client import follow as following
@@ -207,6 +211,17 @@ def test_waiting_survives_a_restart_of_the_server(server: FakeServer, client: Cl
     assert client.wait("1")["state"] == "succeeded"
 
 
+def test_waiting_survives_a_restart_of_redis(server: FakeServer, client: Client) -> None:
+    answers = [error(503, "unavailable", "Redis does not answer")] * 3 + [
+        as_json(200, {"id": "1", "state": "succeeded"})
+    ]
+    server.add("GET", "/v1/jobs/1/wait", lambda r: answers.pop(0))
+    told: list[str] = []
+    client.session.on_away = told.append
+    assert client.wait("1")["state"] == "succeeded"
+    assert len(told) == 1
+
+
 def test_all_pages_are_read_in_order(server: FakeServer, client: Client) -> None:
     def page(handler: Any) -> Reply:
         if "cursor=3" in handler.path:
@@ -237,3 +252,32 @@ def test_a_slow_body_does_not_stall_the_reader(server: FakeServer, client: Clien
     assert next(pieces) == b"first"
     release.set()
     assert list(pieces) == [b"second"]
+
+
+def test_tls_with_a_certificate_that_is_trusted_and_with_one_that_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need(shutil.which("openssl"), "openssl")
+    names = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert"), "-subj", "/CN=lab"]
+    kind = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", *kind, *names], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = FakeServer(tls)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with Client(server.url, "t") as client, pytest.raises(UnavailableError, match="certificate"):
+        client.me()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
+    sockets = set()
+
+    def nodes(handler: Any) -> Reply:
+        sockets.add(handler.client_address)
+        return as_json(200, [])
+
+    server.add("GET", "/v1/nodes", nodes)
+    with Client(server.url, "t") as client:
+        assert client.upload(context(tmp_path / "c")) in server.complete
+        for _ in range(3):
+            client.nodes()
+    assert len(sockets) == 1
+    server.close()

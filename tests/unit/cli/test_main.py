@@ -39,9 +39,14 @@ def test_the_overview_lists_every_verb_and_imports_none() -> None:
 def test_a_start_imports_little(argv: list[str], tmp_path: Path) -> None:
     program = (
         "import sys, json; from labq.cli import run;"
-        f"status = run({argv!r} + ['--server', 'http://127.0.0.1:9']); print(json.dumps([status, sorted(sys.modules)]))"
+        f"status = run({argv!r}); print(json.dumps([status, sorted(sys.modules)]))"
     )
-    env = {"HOME": str(tmp_path), "LABQ_TOKEN": "x", "PATH": "/bin:/usr/bin"}
+    env = {
+        "HOME": str(tmp_path),
+        "LABQ_SERVER": "http://127.0.0.1:9",
+        "LABQ_TOKEN": "x",
+        "PATH": "/bin:/usr/bin",
+    }
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env, cwd=tmp_path
     )
