@@ -153,13 +153,15 @@ class Agent:
     def _tidy(self) -> None:
         """What may take its time after the start: leftovers of agents that died, and images that went away."""
         try:
-            living = {(attempt.job_id, attempt.number) for attempt in self.context.attempts.all()}
-            self.context.places.remove_leftovers(living)
+            self.context.places.remove_leftovers(self._in_work)
             if self._shipper is not None:
-                self._shipper.bring_leftovers(living)
+                self._shipper.bring_leftovers(self._in_work)
             self.images.verify()
         except Exception:
             log.exception("tidy")
+
+    def _in_work(self) -> set[str]:
+        return {attempt.job_id for attempt in self.context.attempts.all()}
 
     def _leave_soon(self) -> None:
         self.heartbeat.stop()

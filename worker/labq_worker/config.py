@@ -11,6 +11,7 @@ from labq.errors import BadInputError
 from labq.settings import Settings
 from labq.spec_values import cpus as parse_cpus
 from labq.units import parse_bytes
+from labq_worker.sim_gpus import PREFIX
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 _LABEL = re.compile(r"^[A-Za-z][\w.-]{0,62}=[\w./-]{1,63}$")
@@ -68,6 +69,9 @@ def read_config(settings: Settings, hostname: str) -> AgentConfig:
             "no Redis is named",
             "set LABQ_REDIS_URL=redis://SERVER:6379/0 (labq up sets it for its own agent)",
         )
+    gpus = settings.text("gpus")
+    if gpus not in {"auto", "none"} and not gpus.startswith(PREFIX):
+        raise BadInputError(f"GPUs {gpus!r} are not legal", "write auto, none, or sim:2xRTX-4090-24GB")
     cpus, memory = settings.text("node_cpus"), settings.text("node_memory")
     return AgentConfig(
         name=name,
@@ -76,7 +80,7 @@ def read_config(settings: Settings, hostname: str) -> AgentConfig:
         server=settings.text("server"),
         node_token=settings.text("node_token"),
         shared_files=bool(settings.number("shared_files")),
-        gpus=settings.text("gpus"),
+        gpus=gpus,
         cpus=parse_cpus(cpus) if cpus else None,
         memory=parse_bytes(memory, "memory of the node") if memory else None,
         labels=parse_labels(settings.items("node_labels")),

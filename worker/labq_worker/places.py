@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labq.job import Job
@@ -92,16 +92,21 @@ class PlaceMaker:
         shutil.rmtree(home, ignore_errors=True)
         _remove_empty(home.parent)
 
-    def remove_leftovers(self, living: Iterable[tuple[str, int]]) -> None:
-        """Remove scratch of attempts that nobody works on: an agent died before it could."""
-        keep = {(job_id, str(attempt)) for job_id, attempt in living}
-        for home in (self._paths.root / "homes").glob("*/*"):
-            if (home.parent.name, home.name) not in keep:
+    def remove_leftovers(self, in_work: Callable[[], set[str]]) -> None:
+        """Remove scratch of jobs that nobody works on: an agent died before it could.
+
+        Args:
+            in_work: returns the ids of jobs in work; asked after looking, so that what is made meanwhile stays.
+        """
+        homes = list((self._paths.root / "homes").glob("*/*"))
+        secrets = list(self._secrets.glob("*-*"))
+        keep = in_work()
+        for home in homes:
+            if home.parent.name not in keep:
                 shutil.rmtree(home, ignore_errors=True)
                 _remove_empty(home.parent)
-        for folder in self._secrets.glob("*-*"):
-            job_id, _, attempt = folder.name.rpartition("-")
-            if (job_id, attempt) not in keep:
+        for folder in secrets:
+            if folder.name.rpartition("-")[0] not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -82,6 +82,24 @@ class Server:
             raise ServerError(f"{self!r} does not answer: {error or type(error).__name__}") from None
         raise _refused(answer.status, text)
 
+    def put(
+        self,
+        connection: HTTPConnection,
+        path: str,
+        body: bytes | Iterable[bytes],
+        headers: Mapping[str, str],
+    ) -> None:
+        """Send a PUT and see its successful answer through.
+
+        Raises:
+            ServerError: refused, or no whole answer.
+        """
+        try:
+            self.request(connection, "PUT", path, body, headers).read()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise ServerError(f"{self!r} broke off its answer: {type(error).__name__}") from None
+
     def get(self, path: str, chunk: int) -> Iterator[bytes]:
         """Yield the body of a GET in chunks."""
         connection = self.connect()

@@ -60,7 +60,7 @@ class LogSender:
         headers = {"X-Offset": str(self.sent), "Content-Type": "application/octet-stream"}
         try:
             path = f"/v1/agent/logs/{self._name}"
-            self._server.request(connection, "PUT", path, data, headers).read()
+            self._server.put(connection, path, data, headers)
         except ServerError as error:
             size = error.details.get("size")
             if error.status == 409 and isinstance(size, int) and size != self.sent:
@@ -104,26 +104,24 @@ class Shipper:
         """Bring the outputs as soon as the server takes them."""
         self._outputs.put((job_id, attempt))
 
-    def bring_leftovers(self, living: set[tuple[str, int]]) -> None:
+    def bring_leftovers(self, in_work: Callable[[], set[str]]) -> None:
         """Bring what an agent that died had not brought.
 
         Args:
-            living: attempts that somebody works on; theirs is brought at their end.
+            in_work: returns the ids of jobs in work, whose files are brought at their end; asked after looking.
         """
-        for folder in (self._paths.root / "outputs").glob("*/*"):
-            if (
-                folder.is_dir()
-                and folder.name.isdigit()
-                and (folder.parent.name, int(folder.name)) not in living
-            ):
+        folders = [f for f in (self._paths.root / "outputs").glob("*/*") if f.is_dir() and f.name.isdigit()]
+        logs = list((self._paths.root / "logs").glob("*/*.labqlog"))
+        keep = in_work()
+        for folder in folders:
+            if folder.parent.name not in keep:
                 self.outputs(folder.parent.name, int(folder.name))
-        for path in (self._paths.root / "logs").glob("*/*.labqlog"):
-            busy = path.stem.isdigit() and (path.parent.name, int(path.stem)) in living
-            if not busy:
-                with self._changed:
+        with self._changed:
+            for path in logs:
+                if path.parent.name not in keep:
                     self._finished.setdefault(path, threading.Event())
                     self._grown.add(path)
-                    self._changed.notify()
+            self._changed.notify()
 
     def _send_logs(self) -> None:
         connection, wait = self._server.connect(), RETRY_FIRST
@@ -136,8 +134,11 @@ class Shipper:
                 try:
                     self._send_one(connection, path)
                     wait = RETRY_FIRST
-                except ServerError as error:
+                except Exception as error:
+                    if not isinstance(error, ServerError):
+                        log.exception("%s: a fault of labq's own", path.name)
                     log.warning("%s: %s; trying again", path.name, error)
+                    connection.close()
                     self.grew(path)
                     pause.wait(wait)
                     wait = min(RETRY_MOST, wait * 2)
@@ -178,7 +179,7 @@ class Shipper:
         connection = self._server.connect()
         try:
             headers = {"Content-Type": "application/x-tar"}
-            self._server.request(connection, "PUT", path, tar_stream(folder), headers).read()
+            self._server.put(connection, path, tar_stream(folder), headers)
         finally:
             connection.close()
 

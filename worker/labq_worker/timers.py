@@ -31,6 +31,7 @@ class Timers:
     def __init__(self) -> None:
         """Start waiting."""
         self._due: list[tuple[float, int, Timer]] = []
+        self._tidy_at = 1000
         self._count = itertools.count()
         self._changed = threading.Condition()
         threading.Thread(target=self._wait, name="timers", daemon=True).start()
@@ -39,6 +40,11 @@ class Timers:
         """Make ``call`` after so many seconds."""
         timer = Timer(call)
         with self._changed:
+            if len(self._due) >= self._tidy_at:
+                # Time limits of days, of jobs that ended in minutes.
+                self._due = [entry for entry in self._due if entry[2].call is not None]
+                heapq.heapify(self._due)
+                self._tidy_at = 1000 + 2 * len(self._due)
             heapq.heappush(self._due, (monotonic() + max(0.0, seconds), next(self._count), timer))
             self._changed.notify()
         return timer

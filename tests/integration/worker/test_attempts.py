@@ -85,7 +85,25 @@ def test_simulated_gpus_are_named_and_said_to_be_so(node: AgentNode) -> None:
     assert job.simulated
 
 
-def test_a_workdir_that_is_not_there_and_an_image_that_has_gone(node: AgentNode) -> None:
+def test_a_start_that_the_engine_refuses_leaves_nothing(node: AgentNode) -> None:
+    job = node.run("true", workdir="/etc/passwd/x")
+    assert job.state is JobState.FAILED
+    assert job.end_reason in {EndReason.START_FAILED, EndReason.COMMAND_NOT_FOUND}
+    assert job.started_at is None
+    node.gone(job.id)
+
+
+def test_a_container_name_that_is_taken(node: AgentNode) -> None:
+    job_id = node.submit("true")
+    other = node.docker.containers.create(
+        BUSYBOX, ["true"], name=f"labq-alice-{job_id}-1", labels={"labq.test": "1"}
+    )
+    node.claim(job_id)
+    assert node.final(job_id).state is JobState.SUCCEEDED
+    other.remove()
+
+
+def test_an_image_that_has_gone(node: AgentNode) -> None:
     job_id = node.submit("true", image="labq-test/never-built:1")
     node.claim(job_id)
     job = node.state(job_id, JobState.QUEUED)  # the lease is given back: another node, or a new build
