@@ -10,8 +10,8 @@ import zlib
 
 from labq.errors import BadInputError
 
-_ID = re.compile(r"^(\d{1,12})(?:\.(\d{1,7}))?$")
-_ARRAY_PART = re.compile(r"^(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?$")
+_ID = re.compile(r"^(\d{1,12})(?:\.(\d{1,7}))?\Z", re.ASCII)
+_ARRAY_PART = re.compile(r"^(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?\Z", re.ASCII)
 #: One request may make this many jobs.
 MAX_ARRAY = 10_000
 

@@ -16,13 +16,13 @@ from labq.ids import check_job_id
 from labq.units import parse_duration
 
 _IMAGE = re.compile(
-    r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+    r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?\Z"
 )
-_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$")
-_TAG = re.compile(r"^[\w.:=/-]{1,63}$")
-_CONSTRAINT = re.compile(r"^!?[A-Za-z0-9][\w.-]{0,62}$|^[A-Za-z][\w.-]{0,62}!?=[\w./-]{1,63}$")
+_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
+_TAG = re.compile(r"^[\w.:=/-]{1,63}\Z")
+_CONSTRAINT = re.compile(r"^!?[A-Za-z0-9][\w.-]{0,62}\Z|^[A-Za-z][\w.-]{0,62}!?=[\w./-]{1,63}\Z")
 _MOMENT = re.compile(
-    r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(:\d\d(\.\d{1,6})?)?)(Z|[+-]\d\d:?\d\d)$", re.IGNORECASE
+    r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(:\d\d(\.\d{1,6})?)?)(Z|[+-]\d\d:?\d\d)\Z", re.IGNORECASE
 )
 #: Variables that labq itself sets.
 RESERVED_ENV = ("LABQ_", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")

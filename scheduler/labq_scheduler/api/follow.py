@@ -36,7 +36,7 @@ KEEP_ALIVE = 15.0
 #: Bytes of payload in one turn.
 _BATCH = 2**18
 _PLACE = re.compile(
-    r"^(?:(?P<attempt>\d{1,6})|build:(?P<node>[^:\s]{1,255}):(?P<run>\d{1,9})):(?P<offset>\d{1,18})$",
+    r"^(?:(?P<attempt>\d{1,6})|build:(?P<node>[^:\s]{1,255}):(?P<run>\d{1,9})):(?P<offset>\d{1,18})\Z",
     re.ASCII,
 )
 _IMAGE_FAILED = frozenset({EndReason.IMAGE_BUILD_FAILED, EndReason.IMAGE_NOT_FOUND})

@@ -18,7 +18,7 @@ from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.submit import check_keys
 
 router = APIRouter(tags=["users"])
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$")
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 _MAX_ID = 2**32 - 2
 
 

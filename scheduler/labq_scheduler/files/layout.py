@@ -9,7 +9,7 @@ from labq.errors import BadInputError
 from labq.ids import check_job_id
 from labq.spec_values import context_digest
 
-_LOG_PATH = re.compile(r"^(?:images/[\w.:@+-]{1,240}|\d{1,12}(?:\.\d{1,7})?/\d{1,6})\.labqlog$", re.ASCII)
+_LOG_PATH = re.compile(r"^(?:images/[\w.:@+-]{1,240}|\d{1,12}(?:\.\d{1,7})?/\d{1,6})\.labqlog\Z", re.ASCII)
 
 
 class DataDir:

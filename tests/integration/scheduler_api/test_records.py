@@ -73,6 +73,7 @@ def test_killed_at_any_line_nothing_is_lost_or_doubled(
     history = History("", tmp_path)
     ids = ended_jobs(store, tmp_path, 1)
     Recorder(store, history).catch_up()
+    history.close()
     ids += ended_jobs(store, tmp_path, 9)
 
     class Mortal(Recorder):
