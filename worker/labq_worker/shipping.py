@@ -160,20 +160,24 @@ class Shipper:
             done.set()
 
     def _send_outputs(self) -> None:
-        pause = threading.Event()
+        pause, wait = threading.Event(), RETRY_FIRST
         while True:
             job_id, attempt = self._outputs.get()
             folder = self._paths.outputs(job_id, attempt)
-            wait = RETRY_FIRST
-            while folder.is_dir():
-                try:
-                    self._send_folder(f"/v1/agent/outputs/{job_id}/{attempt}", folder)
-                    shutil.rmtree(folder, ignore_errors=True)
-                    break
-                except (ServerError, OSError) as error:
-                    log.warning("outputs of job %s attempt %d: %s; trying again", job_id, attempt, error)
-                    pause.wait(wait)
-                    wait = min(RETRY_MOST, wait * 2)
+            if not folder.is_dir():
+                continue
+            try:
+                self._send_folder(f"/v1/agent/outputs/{job_id}/{attempt}", folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                wait = RETRY_FIRST
+            except Exception as error:
+                if not isinstance(error, ServerError):
+                    log.exception("outputs of job %s attempt %d: a fault of labq's own", job_id, attempt)
+                log.warning("outputs of job %s attempt %d: %s; trying again", job_id, attempt, error)
+                # To the end of the line: one that the server refuses must not hold up the others.
+                self._outputs.put((job_id, attempt))
+                pause.wait(wait)
+                wait = min(RETRY_MOST, wait * 2)
 
     def _send_folder(self, path: str, folder: Path) -> None:
         connection = self._server.connect()
