@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from support.engine import BUSYBOX
@@ -13,7 +14,7 @@ from support.lab import Lab
 
 DOCKERFILE = f"""FROM {BUSYBOX}
 COPY train.sh /app/train.sh
-RUN echo building the image && chmod a+rx /app/train.sh
+RUN echo building the image NONCE && chmod a+rx /app/train.sh
 CMD ["/app/train.sh"]
 """
 TRAIN = """#!/bin/sh
@@ -30,7 +31,8 @@ touch "$HOME/.cache" && echo "home is writable"
 def project(tmp_path: Path) -> Path:
     directory = tmp_path / "my project"
     directory.mkdir()
-    (directory / "Dockerfile").write_text(DOCKERFILE)
+    # The engine of the tests keeps its layers between runs: this one must be new.
+    (directory / "Dockerfile").write_text(DOCKERFILE.replace("NONCE", uuid4().hex))
     (directory / "train.sh").write_text(TRAIN)
     (directory / "labq.toml").write_text('gpus = "1"\nmemory = "64MB"\ncpus = 0.5\ntags = ["try"]\n')
     return directory
@@ -60,13 +62,20 @@ def test_a_directory_is_built_run_followed_and_fetched(lab: Lab, project: Path, 
 
 
 def test_the_same_tree_is_neither_sent_nor_built_again(lab: Lab, project: Path) -> None:
-    first = lab.json("submit", str(project))
-    lab.labq("wait", first["id"])
+    first = lab.labq("submit", str(project), "--follow")
+    assert "building the image" in first.stdout + first.stderr
+    before = _images(lab)
     second = lab.labq("submit", str(project), "--follow")
-    text = second.stdout + second.stderr
-    assert "building the image" not in text
-    images = lab.engine.docker("images", "--quiet", "--filter", "reference=labq/built").split()
-    assert len(images) == 1
+    assert "building the image" not in second.stdout + second.stderr
+    assert "uploading" not in second.stderr
+    assert _images(lab) == before
+    assert len(list((lab.data / "contexts").glob("*.tar"))) == 1
+
+
+def _images(lab: Lab) -> set[str]:
+    return set(
+        lab.engine.docker("images", "--quiet", "--no-trunc", "--filter", "reference=labq/built").split()
+    )
 
 
 def test_a_command_overrides_the_images_own_and_flags_win_over_the_file(lab: Lab, project: Path) -> None:
