@@ -20,13 +20,15 @@ from labq_scheduler.api.auth import User
 from labq_scheduler.api.exchange import from_thread, in_thread, lab_of
 from labq_scheduler.api.follow import follow, parse_place
 from labq_scheduler.files.logs import Selection, read_raw
-from labq_scheduler.files.outputs import pieces_of_file, tar_of_directory
+from labq_scheduler.files.outputs import find_outputs
 from labq_scheduler.verbs.images import latest_log
 from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.listing import since
 from labq_scheduler.verbs.show import find, require_owner
 
 router = APIRouter(tags=["logs"])
+#: Seconds after an end in which outputs that are not here yet are still awaited from a remote agent.
+SHIPPING = 600.0
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR, "": None}
 
 
@@ -60,7 +62,7 @@ async def outputs(request: Request, job_id: str, person: User) -> Response:
     """Return a tar of what the job left in `/outputs`. While it runs on this machine: what is there now."""
     lab, attempt = lab_of(request), _number(request, "attempt")
     job = await in_thread(_own, lab, person, job_id, "fetch its outputs")
-    source = await in_thread(_outputs, lab, job, attempt)
+    source = await in_thread(_outputs, lab, job, attempt, now())
     name = f'attachment; filename="labq-{job.id}.tar"'
     return StreamingResponse(
         from_thread(source), media_type="application/x-tar", headers={"Content-Disposition": name}
@@ -81,17 +83,22 @@ def _log_path(lab: Lab, job: Job, attempt: int | None) -> Path:
     return path
 
 
-def _outputs(lab: Lab, job: Job, attempt: int | None) -> Iterator[bytes]:
+def _outputs(lab: Lab, job: Job, attempt: int | None, at: float) -> Iterator[bytes]:
     number = _attempt(job, attempt)
-    tar, directory = lab.files.output_tar(job.id, number), lab.files.output_dir(job.id, number)
-    if tar.is_file():
-        return pieces_of_file(tar)
-    if number and directory.is_dir():
-        return tar_of_directory(directory)
+    found = find_outputs(lab.files, job.id, number)
+    if found is not None:
+        return found
     if job.state not in FINAL and number == job.attempt:
         raise ConflictError(
-            f"job {job.id} is {job.state}: its outputs are on their way",
+            f"job {job.id} is {job.state} and has no outputs yet",
             f"wait until it has ended: labq wait {job.id}",
+        )
+    ended = next((run.ended_at for run in job.attempts if run.number == number and run.started_at), 0.0)
+    if at - ended < SHIPPING and not lab.files.output_dir(job.id, number).exists():
+        raise ConflictError(
+            f"the outputs of job {job.id} are on their way from {job.node or 'its node'}",
+            "try again in a moment",
+            retry_after=1,
         )
     raise NotFoundError(
         f"job {job.id} left no outputs" + (f" in attempt {number}" if number else ""),

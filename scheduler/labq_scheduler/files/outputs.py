@@ -13,7 +13,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labq.errors import ConflictError
+from labq.errors import ConflictError, InternalError
+from labq_scheduler.files.layout import DataDir
 from labq_scheduler.files.locked import LockedFile, storage_error
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,17 @@ _PIECE = 2**18
 _BLOCK = 512
 #: Names of unreadable entries that the tar lists at most.
 _MOST_NAMED = 1000
+
+
+def find_outputs(files: DataDir, job_id: str, attempt: int) -> Iterator[bytes] | None:
+    """Return the outputs of an attempt as a tar stream; None when there are none (yet)."""
+    tar, directory = files.output_tar(job_id, attempt), files.output_dir(job_id, attempt)
+    if tar.is_file():
+        with tar.open("rb") as handle:
+            return pieces_of_file(tar) if handle.read(_BLOCK).strip(b"\0") else None
+    if attempt and directory.is_dir() and not _is_empty(directory):
+        return tar_of_directory(directory)
+    return None
 
 
 def tar_of_directory(root: Path) -> Iterator[bytes]:
@@ -33,7 +45,15 @@ def tar_of_directory(root: Path) -> Iterator[bytes]:
     """
     top = os.lstat(root)
     left_out: list[str] = []
-    for folder, directories, files, descriptor in os.fwalk(root, follow_symlinks=False):
+
+    def leave_out(name: str, error: OSError) -> None:
+        if len(left_out) < _MOST_NAMED:
+            left_out.append(f"{name}: {error.strerror}")
+
+    def unreadable(error: OSError) -> None:
+        leave_out(os.path.relpath(str(error.filename or root), root), error)
+
+    for folder, directories, files, descriptor in os.fwalk(root, onerror=unreadable, follow_symlinks=False):
         relative = os.path.relpath(folder, root)
         base = "" if relative == "." else f"{relative}/"
         directories.sort()
@@ -43,8 +63,7 @@ def tar_of_directory(root: Path) -> Iterator[bytes]:
             except FileNotFoundError:
                 continue  # the job, which still runs, removed it meanwhile
             except OSError as error:
-                if len(left_out) < _MOST_NAMED:
-                    left_out.append(f"{base}{name}: {error.strerror}")
+                leave_out(f"{base}{name}", error)
     if left_out:
         log.warning("outputs %s: %d entries cannot be read", root, len(left_out))
         text = ("The labq server could not read:\n" + "\n".join(left_out) + "\n").encode("utf-8", "replace")
@@ -112,6 +131,17 @@ class TarReceiver:
     def close(self) -> None:
         """Let others write."""
         self._file.close()
+
+
+def _is_empty(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return not any(entries)
+    except PermissionError:
+        raise InternalError(
+            f"the server may not read outputs/{directory.parent.name}/{directory.name}",
+            "run labq-scheduler as root, or as the user to whom the outputs belong",
+        ) from None
 
 
 def _entry(path: str, name: str, directory: int) -> Iterator[bytes]:

@@ -356,20 +356,28 @@ def test_outputs_that_a_remote_agent_sends_come_back_as_they_were(
     none = alice.get(f"/v1/jobs/{job_id}/outputs")
     assert none.status_code == 409
     agent.run(job_id)
-    assert "on their way" in error_of(alice.get(f"/v1/jobs/{job_id}/outputs"))["what"]
+    assert "no outputs yet" in error_of(alice.get(f"/v1/jobs/{job_id}/outputs"))["what"]
+    agent.end(job_id)
+    early = alice.get(f"/v1/jobs/{job_id}/outputs")
+    assert (early.status_code, early.headers["retry-after"]) == (409, "1")
+    assert "on their way from n1" in error_of(early)["what"]
     data = os.urandom(3_000_000)
     sent = node_token.put(f"/v1/agent/outputs/{job_id}/1", content=iter([data[:1000], data[1000:]]))
     assert (sent.status_code, sent.json()) == (201, {"size": len(data)})
-    agent.end(job_id)
     answer = alice.get(f"/v1/jobs/{job_id}/outputs?attempt=1")
     assert answer.content == data
     assert f"labq-{job_id}.tar" in answer.headers["content-disposition"]
 
 
-def test_a_job_without_outputs_says_what_to_do(alice: httpx.Client, finished: str) -> None:
+def test_a_job_without_outputs_says_what_to_do(
+    server: Server, alice: httpx.Client, finished: str, node_token: httpx.Client
+) -> None:
+    (server.data / "outputs" / finished / "1").mkdir(parents=True)
     answer = alice.get(f"/v1/jobs/{finished}/outputs")
     assert answer.status_code == 404
     assert "/outputs" in error_of(answer)["next"]
+    node_token.put(f"/v1/agent/outputs/{finished}/1", content=bytes(10_240))
+    assert alice.get(f"/v1/jobs/{finished}/outputs").status_code == 404
 
 
 def test_a_follower_that_goes_away_is_forgotten(
