@@ -25,6 +25,15 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--version", action="version", version=f"labq {__version__}")
     found.add_argument("--only", choices=("api", "loop"), help="run one part; by default both")
+    first = found.add_argument_group("before the first start (each prints a token, once, and ends)")
+    first.add_argument("--add-admin", metavar="NAME", help="make an admin")
+    first.add_argument(
+        "--uid", type=int, metavar="N", help="unix id of the admin's containers; default: their account here"
+    )
+    first.add_argument("--gid", type=int, metavar="N", help="unix group id, likewise")
+    first.add_argument(
+        "--add-node", metavar="NAME", help="make the token of a node's agent (LABQ_NODE_TOKEN)"
+    )
     for name in _FLAGS:
         row = BY_NAME[name]
         text = f"{row.help} (env: {row.env}" + (f"; default: {row.default})" if row.default else ")")
@@ -36,15 +45,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return the exit status."""
     said = vars(parser().parse_args(arguments))
     only = said.pop("only")
+    admin, uid, gid, node = (said.pop(name) for name in ("add_admin", "uid", "gid", "add_node"))
     settings = Settings(said)
     try:
         set_up_logging(settings.text("log_level"))
+        if admin or node:
+            return _first_people(settings, admin, uid, gid, node)
         from labq_scheduler.serve import serve
 
         serve(settings, only)
     except LabqError as error:
         sys.stderr.write(f"labq-scheduler: {error}\n")
         return error.exit_status
+    return 0
+
+
+def _first_people(
+    settings: Settings, admin: str | None, uid: int | None, gid: int | None, node: str | None
+) -> int:
+    from labq.store import Store
+    from labq_scheduler.first_people import add_admin, add_node
+
+    if not settings.text("redis_url"):
+        raise BadInputError("no Redis is named", "set LABQ_REDIS_URL as for the server: see scheduler.env")
+    store = Store(settings.text("redis_url"))
+    if admin:
+        sys.stdout.write(add_admin(store, admin, uid, gid) + "\n")
+    if node:
+        sys.stdout.write(add_node(store, node) + "\n")
     return 0
 
 
