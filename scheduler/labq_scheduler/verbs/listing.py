@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from heapq import nlargest
 
 from labq.errors import BadInputError, closest
 from labq.ids import check_job_id, sort_key
@@ -18,6 +17,8 @@ from labq_scheduler.verbs.lab import Lab
 
 LEGAL_KEYS = ("owner", "state", "tag", "name", "since", "array", "limit", "cursor")
 DEFAULT_LIMIT, MAX_LIMIT = 200, 10_000
+#: More than any index of an array (labq/ids.py).
+_INDICES = 10**8
 #: Without a state and a time: what is active, and what ended in the last day.
 DEFAULT_SINCE = 86_400.0
 
@@ -128,15 +129,20 @@ def since(text: str, now: float) -> float:
 
 
 def _page(found: Iterable[Job], older: list[Job], total: int, question: Question) -> Page:
-    before = question.before
+    before = None if question.before is None else _number(question.before)
     inside = [job for job in found if before is None or _key(job) < before] + older
-    jobs = nlargest(question.limit, inside, key=_key)[::-1]
+    jobs = sorted(inside, key=_key)[-question.limit :]
     more = len(inside) > len(jobs)
     return Page(jobs, total, jobs[0].id if more and jobs else None)
 
 
-def _key(job: Job) -> tuple[int, int]:
-    return job.seq, -1 if job.index is None else job.index
+def _key(job: Job) -> int:
+    """Return what sort_key returns as one number: there are thousands to compare."""
+    return job.seq * _INDICES + (0 if job.index is None else job.index + 1)
+
+
+def _number(key: tuple[int, int]) -> int:
+    return key[0] * _INDICES + key[1] + 1
 
 
 def _horizon(jobs: list[Job], now: float) -> float:
