@@ -26,6 +26,18 @@ PREPARE = "labq_worker.tasks.prepare_image"  # (image key, job id whose spec say
 LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE = "labq.job", "labq.attempt", "labq.lease"
 LABEL_OWNER, LABEL_GPUS, LABEL_NODE = "labq.owner", "labq.gpus", "labq.node"
 LABEL_SIMULATED = "labq.simulated"
+#: Which agent's data directory the container belongs to: two labs may have a node of the same name on one engine.
+LABEL_AGENT = "labq.agent"
+
+
+def run_log_name(job_id: str, attempt: int) -> str:
+    """Return the path of an attempt's log below ``logs/``, on the server and on agents."""
+    return f"{job_id}/{attempt}.labqlog"
+
+
+def image_log_name(image_key: str, node: str, run: int) -> str:
+    """Return the path of the log of one preparation of an image below ``logs/``, on the server and on agents."""
+    return f"images/{image_key.replace(':', '-').replace('/', '_')}-{node}-{run}.labqlog"
 
 
 def queue_name(node: str) -> str:

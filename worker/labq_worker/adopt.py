@@ -7,7 +7,6 @@ import logging
 from labq import wire
 from labq.clock import now
 from labq.states import JobState
-from labq_worker.container_args import LABEL_AGENT
 from labq_worker.containers import Seen
 from labq_worker.context import Context
 from labq_worker.engine_errors import EngineError, NoSuchContainerError
@@ -105,5 +104,5 @@ def _found(seen: Seen, agent: str) -> Found:
         job=labels.get(wire.LABEL_JOB, "0"),
         attempt=int(number) if number.isdigit() else 0,
         status=seen.status,
-        ours=labels.get(LABEL_AGENT) == agent,
+        ours=labels.get(wire.LABEL_AGENT) == agent,
     )

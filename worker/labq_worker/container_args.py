@@ -18,8 +18,6 @@ PIDS_LIMIT = 32_768
 #: uncompressed, since compressing stalls the container's output.
 LOG_DRIVER = "local"
 LOG_OPTIONS = {"max-size": "1g", "max-file": "2", "compress": "false"}
-#: Whose data directory it is: two labs on one engine may have nodes and jobs of the same names.
-LABEL_AGENT = "labq.agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ def labels(job: Job, host: Host) -> dict[str, str]:
         wire.LABEL_OWNER: job.owner,
         wire.LABEL_GPUS: ",".join(hold.uuid for hold in job.gpus),
         wire.LABEL_NODE: host.node,
-        LABEL_AGENT: host.agent,
+        wire.LABEL_AGENT: host.agent,
     }
     if job.simulated:
         out[wire.LABEL_SIMULATED] = "1"

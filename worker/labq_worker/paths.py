@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from labq import wire
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -14,11 +16,11 @@ class Paths:
 
     def log(self, job_id: str, attempt: int) -> Path:
         """Return the log file of an attempt."""
-        return self.root / "logs" / job_id / f"{attempt}.labqlog"
+        return self.root / "logs" / wire.run_log_name(job_id, attempt)
 
     def image_log(self, key: str, node: str, run: int) -> Path:
         """Return the log file of one preparation of an image."""
-        return self.root / "logs" / "images" / f"{_plain(key)}-{node}-{run}.labqlog"
+        return self.root / "logs" / wire.image_log_name(key, node, run)
 
     def outputs(self, job_id: str, attempt: int) -> Path:
         """Return the directory that the container sees as ``/outputs``."""
@@ -31,8 +33,3 @@ class Paths:
     def context(self, digest: str) -> Path:
         """Return the tar of a build context."""
         return self.root / "contexts" / f"{digest}.tar"
-
-
-def _plain(key: str) -> str:
-    # The server spells the same path (labq_scheduler/files/layout.py); a slash would make a directory.
-    return key.replace(":", "-").replace("/", "_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from labq import wire
 from labq.errors import BadInputError
 from labq.ids import check_job_id
 from labq.spec_values import context_digest
@@ -43,12 +44,11 @@ class DataDir:
 
     def log(self, job_id: str, attempt: int) -> Path:
         """Return the log of one attempt."""
-        return self.logs / check_job_id(job_id) / f"{attempt}.labqlog"
+        return self.logs / wire.run_log_name(check_job_id(job_id), attempt)
 
     def build_log(self, image_key: str, node: str, run: int) -> Path:
         """Return the log of one preparation of an image on a node."""
-        name = image_key.replace(":", "-").replace("/", "_")
-        return self.logs / "images" / f"{name}-{node}-{run}.labqlog"
+        return self.logs / wire.image_log_name(image_key, node, run)
 
     def sent_log(self, path: str) -> Path:
         """Return the file for a path that an agent names: ``<job>/<attempt>.labqlog`` or ``images/<name>.labqlog``.
