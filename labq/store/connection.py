@@ -38,9 +38,8 @@ class Connection:
         if found is None:
             text = files("labq.store").joinpath(f"lua/{name}.lua").read_text()
             text = text.replace("MOVES_TABLE", moves_as_lua())
-            text = text.replace("MAX_EVENTS", str(keys.MAX_EVENTS)).replace(
-                "IDEM_SECONDS", str(keys.IDEM_SECONDS)
-            )
+            for constant in ("MAX_EVENTS", "IDEM_SECONDS", "KEEP_SECONDS"):
+                text = text.replace(constant, str(getattr(keys, constant)))
             found = self._scripts[name] = self.client.register_script(text)
         return found(args=list(args))
 

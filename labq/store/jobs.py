@@ -53,15 +53,14 @@ class Submission:
 class JobStore:
     """Jobs, and the leases that they hold."""
 
-    def __init__(self, connection: Connection, keep_seconds: float = 14 * 86400) -> None:
-        """Use ``connection``.
-
-        Args:
-            connection: the Redis.
-            keep_seconds: how long a final record stays in Redis.
-        """
+    def __init__(self, connection: Connection) -> None:
+        """Use ``connection``."""
         self._redis = connection
-        self.keep_seconds = keep_seconds
+
+    @answers
+    def set_keep(self, seconds: float) -> None:
+        """Say how long final records stay in Redis, whoever moves them there."""
+        self._redis.client.set(keys.KEEP, int(seconds))
 
     @answers
     def submit(
@@ -172,7 +171,6 @@ class JobStore:
                 _claim_text(claim, old.id, new.attempt) if claim else "",
                 "" if fence is None else fence,
                 by,
-                int(self.keep_seconds),
             ],
         )
         match answer:

@@ -33,6 +33,7 @@ ARRAY = "labq:array:"
 SECRETS = "labq:secrets:"
 QUEUED = "labq:queued:"
 IDEM = "labq:idem:"
+KEEP = "labq:keep"
 LEASES = "labq:leases:"
 NODES = "labq:nodes"
 NODE = "labq:node:"
@@ -47,5 +48,7 @@ CURSOR = "labq:cursor:"
 
 #: Events kept; a reader that is further behind starts again from the records.
 MAX_EVENTS = 200_000
+#: Seconds that a final record stays when no server has said otherwise: 14 days.
+KEEP_SECONDS = 1_209_600
 #: Seconds that the answer to an idempotent request is remembered.
 IDEM_SECONDS = 86_400

@@ -42,7 +42,6 @@ def make_lab(settings: Settings) -> Lab:
         )
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
-    store.jobs.keep_seconds = site.keep_jobs
     return Lab(
         store=store,
         board=Board(store),
@@ -85,6 +84,7 @@ def serve(settings: Settings, only: str | None = None) -> None:
     stopper = Stopper()
     if not wait_for_redis(lab.store, stopper.event):
         return
+    lab.store.jobs.set_keep(lab.site.keep_jobs)
     loop = None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, Rules(), grace)
     running: list[Callable[[], None]] = []
     if only != "loop":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labq import wire
+from labq.ids import default_seed
 from labq.image import image_tag
 from labq.job import Job
 
@@ -135,7 +135,7 @@ def environment(job: Job, node: str) -> dict[str, str]:
         "LABQ_JOB_NAME": job.spec.name,
         "LABQ_ATTEMPT": str(job.attempt),
         "LABQ_OUTPUT_DIR": "/outputs",
-        "LABQ_SEED": str(seed(job)),
+        "LABQ_SEED": str(job.spec.seed or default_seed(job.id)),
         "LABQ_NODE": node,
         "LABQ_GPUS": uuids,
     }
@@ -148,11 +148,6 @@ def environment(job: Job, node: str) -> dict[str, str]:
         # CUDA images say "all" by themselves; where NVIDIA's runtime is the default, that would be all GPUs.
         out["NVIDIA_VISIBLE_DEVICES"] = "void"
     return out
-
-
-def seed(job: Job) -> int:
-    """Return the seed: the spec's, or one made from the id, the same in every attempt."""
-    return job.spec.seed or zlib.crc32(job.id.encode()) & 0x7FFFFFFF
 
 
 def home_of(owner: str) -> str:

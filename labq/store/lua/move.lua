@@ -7,14 +7,13 @@
 --       8 claim: JSON {token, node, attempt, gpus: [[uuid, bytes or 0, bytes of the card], ...], cpus, memory,
 --         cpus_total, memory_total, stored: text to keep} or ""; a move to starting brings one
 --       9 fencing number of the leader, "" = not from the loop   10 who moves it (for the event)
---       11 seconds to keep a final record
 -- Returns {"ok", event id}
 --         {"stale", state, lease}    the job is not as expected; nothing was changed
 --         {"gone"}                   there is no such job
 --         {"illegal"}                the table of moves does not know this move
 --         {"busy", text}             the claim does not fit what the node's leases leave
 --         {"fenced"}                 another leader has taken over
--- Touches labq:job:<id> labq:jobs:active labq:jobs:ended labq:leases:<node> labq:secrets:<id> labq:queued:<owner> labq:events
+-- Touches labq:job:<id> labq:jobs:active labq:jobs:ended labq:leases:<node> labq:secrets:<id> labq:queued:<owner> labq:keep labq:events
 local MOVES = MOVES_TABLE
 local HOLDING = {starting = true, running = true, stopping = true}
 local FINAL = {succeeded = true, failed = true, cancelled = true}
@@ -69,8 +68,9 @@ if FINAL[to] then
   redis.call("ZREM", "labq:jobs:active", id)
   redis.call("ZADD", "labq:jobs:ended", now, id)
   redis.call("DEL", "labq:secrets:" .. id)
-  redis.call("EXPIRE", key, ARGV[11])
-  redis.call("EXPIRE", "labq:array:" .. (id:match("^(%d+)%.") or id), ARGV[11])
+  local keep = redis.call("GET", "labq:keep") or KEEP_SECONDS
+  redis.call("EXPIRE", key, keep)
+  redis.call("EXPIRE", "labq:array:" .. (id:match("^(%d+)%.") or id), keep)
 end
 local event = redis.call("XADD", "labq:events", "MAXLEN", "~", MAX_EVENTS, "*", "type", "moved", "at", now,
   "id", id, "from", from, "to", to, "owner", owner, "by", ARGV[10],

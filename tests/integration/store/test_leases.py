@@ -182,6 +182,16 @@ def test_secrets_are_kept_apart_and_gone_when_the_job_ends(store: Store) -> None
     assert store.jobs.secrets(result.id) == {}
 
 
+def test_a_final_record_stays_as_long_as_the_server_says_whoever_moves_it(store: Store) -> None:
+    first, second = submit(store, 2)
+    cancelled = Judgement(EndReason.CANCELLED_BY_USER, "c")
+    store.jobs.move(first, moves.ended(first, cancelled, None, 2.0), now=2.0, by="ann")
+    assert 13 * 86400 < store.connection.client.ttl(f"labq:job:{first.id}") <= 14 * 86400
+    Store(store.connection.url).jobs.set_keep(3600)
+    store.jobs.move(second, moves.ended(second, cancelled, None, 2.0), now=2.0, by="ann")
+    assert 3500 < store.connection.client.ttl(f"labq:job:{second.id}") <= 3600
+
+
 def test_a_deposed_leader_can_move_nothing(store: Store) -> None:
     (job,) = submit(store)
     old = LeaderLease(store.connection)
