@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from unit.worker.jobs import job
 
-from labq_worker.container_args import Bind, Host, Places, cgroup_parent, container_request, seed
+from labq_worker.container_args import Bind, Host, Places, cgroup_parent, container_request
 
 HOST = Host("n1", "agent-1", "cgroupfs", 8.0)
 PLACES = Places("/d/outputs/1042/2", "/d/homes/1042/2")
@@ -78,6 +78,8 @@ def test_an_empty_entrypoint_removes_the_images_own() -> None:
 
 
 def test_the_seed_is_the_same_in_each_attempt_and_the_owners_when_given() -> None:
-    assert seed(job()) == seed(job(attempt=9))
-    assert 0 <= seed(job()) < 2**31
-    assert seed(job(seed=17)) == 17
+    jobs = [job(), job(attempt=9), job(seed=17)]
+    first, again, given = (int(container_request(one, HOST, PLACES).env["LABQ_SEED"]) for one in jobs)
+    assert first == again
+    assert 0 <= first < 2**31
+    assert given == 17
