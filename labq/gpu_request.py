@@ -48,7 +48,9 @@ class GpuRequest:
         selector = ",".join(part for part in (models, memory) if part)
         if not selector:
             return str(self.count)
-        return selector if self.count == 1 else f"{selector}:{self.count}"
+        # 4090 alone would be read as a count
+        plain = self.count == 1 and not selector.isdigit()
+        return selector if plain else f"{selector}:{self.count}"
 
     def accepts(self, model: str, memory: int) -> bool:
         """Return whether a card named ``model`` with ``memory`` bytes would do (when free)."""

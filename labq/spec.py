@@ -171,7 +171,7 @@ _ROWS: tuple[Field, ...] = (
           "Secret: its value is taken from your environment and appears as the file /run/secrets/NAME."),
     Field("gpus", parse_gpus, str, "string", "2, a100:2, 24GB+, 'a100|h100:4', share:8GB", "GPUs on one node."),
     Field("cpus", values.cpus, _same, "number", "a number of cores, such as 4 or 0.5", "CPU cores."),
-    Field("memory", lambda v: parse_bytes(v, "memory"), format_bytes, "string", "a size, such as 16GB", "Main memory."),
+    Field("memory", values.memory, format_bytes, "string", "a size, such as 16GB", "Main memory."),
     Field("shm", lambda v: parse_bytes(v, "shm"), format_bytes, "string", "a size, such as 8GB", "Size of /dev/shm."),
     Field("time", lambda v: parse_duration(v, "time limit"), format_duration, "string", "a duration, such as 2h30m",
           "Time limit of one run: then SIGTERM, grace, SIGKILL."),

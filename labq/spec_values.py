@@ -13,7 +13,7 @@ from typing import Any
 from labq.clock import rfc3339
 from labq.errors import BadInputError, closest
 from labq.ids import check_job_id
-from labq.units import parse_duration
+from labq.units import parse_bytes, parse_duration
 
 _IMAGE = re.compile(
     r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?\Z"
@@ -24,6 +24,12 @@ _CONSTRAINT = re.compile(r"^!?[A-Za-z0-9][\w.-]{0,62}\Z|^[A-Za-z][\w.-]{0,62}!?=
 _MOMENT = re.compile(
     r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(:\d\d(\.\d{1,6})?)?)(Z|[+-]\d\d:?\d\d)\Z", re.IGNORECASE
 )
+#: 2200-01-01 in seconds since the epoch: a later start is a slip of the finger.
+LAST_MOMENT = 7_258_118_400
+#: Docker starts no container with less.
+LEAST_MEMORY = 6 * 2**20
+#: The kernel takes no longer argument or variable (MAX_ARG_STRLEN), its name included.
+LONGEST_WORD = 2**17 - 512
 #: Variables that labq itself sets.
 RESERVED_ENV = ("LABQ_", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 
@@ -83,12 +89,22 @@ def whole(raw: Any, low: int, high: int, what: str) -> int:
 def cpus(raw: Any) -> float:
     """Return a number of cores, 0.01 to 4096, rounded to a hundredth."""
     try:
-        number = float("nan") if isinstance(raw, bool) else float(raw)
+        legal = not isinstance(raw, bool) and str(raw).isascii()
+        number = float(raw) if legal else float("nan")
     except (TypeError, ValueError):
         number = float("nan")
     if not 0.01 <= number <= 4096:
         raise BadInputError(f"cpus {raw!r} is not a number of cores from 0.01 to 4096")
     return round(number, 2)
+
+
+def memory(raw: Any) -> int:
+    """Return a container's main memory in bytes, at least what Docker starts one with."""
+    value = parse_bytes(raw, "memory")
+    if value < LEAST_MEMORY:
+        hint = f"did you mean {raw}GB? " if str(raw).isdigit() else ""
+        raise BadInputError(f"memory {raw!r} is too little", f"{hint}write at least 6MB")
+    return value
 
 
 def flag(raw: Any) -> bool:
@@ -169,6 +185,10 @@ def string_map(raw: Any) -> dict[str, str]:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise BadInputError(f"variable {name!r} has no value", f"write {name}=VALUE")
         out[name] = text(str(value), f"variable {name}")
+        if len(out[name].encode(errors="surrogateescape")) > LONGEST_WORD - len(name):
+            raise BadInputError(
+                f"variable {name!r} is longer than 127 KiB", "put it into a file of the image"
+            )
     return out
 
 
@@ -191,7 +211,7 @@ def command(raw: Any) -> tuple[str, ...]:
         from shlex import split
 
         try:
-            words = split(raw)
+            words = split(text(raw, "command"))
         except ValueError as error:
             raise BadInputError(f"command {raw!r}: {error}", "close the quotation") from None
     else:
@@ -240,9 +260,12 @@ def moment(raw: Any) -> float:
             "write it with its zone: 2026-12-01T22:00:00+09:00, or --not-before 2h",
         )
     try:
-        return datetime.fromisoformat(said.replace("z", "Z")).timestamp()
-    except ValueError as error:
+        at = round(datetime.fromisoformat(said.replace("z", "Z")).timestamp(), 3)
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"time {said!r}: {error}", "write an existing date") from None
+    if not 0 < at < LAST_MOMENT:
+        raise BadInputError(f"time {said!r} is out of range", "write a date from 1970 to 2199")
+    return at
 
 
 def write_moment(at: float) -> str:

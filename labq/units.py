@@ -34,10 +34,10 @@ def parse_bytes(text: str | int, what: str = "size") -> int:
             f"{what} {text!r} is not a size",
             "write a number with a unit, such as 512MB, 24GB or 1.5TB (binary: 1GB = 2^30 bytes)",
         )
-    value = int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
-    if not 0 < value <= MAX_BYTES:
+    amount = float(match[1]) * _BYTE_UNITS[match[2].lower()]
+    if not 1 <= amount <= MAX_BYTES:  # before int(): 400 digits are infinity
         raise BadInputError(f"{what} {text!r} is out of range", "write a size from 1B to 2^60 bytes")
-    return value
+    return int(amount)
 
 
 def format_bytes(value: int) -> str:
@@ -81,6 +81,7 @@ def parse_duration(text: str | int | float, what: str = "duration") -> float:
             f"{what} {text!r} is not a duration",
             "write it like 90s, 30m, 6h, 1d12h, 1:30:00, or a number of seconds",
         )
+    seconds = round(seconds, 3) if seconds < MAX_SECONDS * 2 else seconds
     if not 0 < seconds <= MAX_SECONDS:
         raise BadInputError(f"{what} {text!r} is out of range", "write more than 0s, at most 10 years")
     return seconds
@@ -89,7 +90,7 @@ def parse_duration(text: str | int | float, what: str = "duration") -> float:
 def format_duration(seconds: float) -> str:
     """Return ``seconds`` in the form that :func:`parse_duration` reads back: ``1d12h``, ``90.5s``."""
     if seconds != int(seconds):
-        return f"{seconds:g}s"
+        return f"{seconds:.3f}".rstrip("0") + "s"
     left, out = int(seconds), ""
     for unit in ("d", "h", "m", "s"):
         count, left = divmod(left, _DURATION_UNITS[unit])

@@ -5,17 +5,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from labq.errors import BadInputError, ConflictError, IllegalMoveError, NotFoundError, TooLargeError
+from labq.errors import (
+    BadInputError,
+    ConflictError,
+    IllegalMoveError,
+    InternalError,
+    LabqError,
+    NotFoundError,
+    TooLargeError,
+)
 from labq.ids import check_job_id
-from labq.job import Job, encode
+from labq.job import Job, decode, encode
 from labq.moves import Claim
 from labq.spec import JobSpec
 from labq.store import keys
 from labq.store.connection import Connection, answers
+
+log = logging.getLogger(__name__)
 
 
 class StaleError(ConflictError):
@@ -86,8 +98,11 @@ class JobStore:
         Raises:
             NotFoundError: a dependency does not exist.
             TooLargeError: over ``max_queued``.
+            ConflictError: the idempotency key was used for another request.
+            InternalError: the record could not be read back; nothing is made.
         """
         flat = first.to_fields()
+        _check_readable(first, flat)
         for name in ("v", "id", "seq", "state", "array", "index"):
             flat.pop(name, None)
         after = [str(dependency.job) for dependency in first.spec.after]
@@ -103,6 +118,7 @@ class JobStore:
                 json.dumps(secrets) if secrets else "",
                 max_queued,
                 json.dumps(after) if after else "[]",
+                _fingerprint(flat, index_text),
             ],
         )
         match answer:
@@ -112,6 +128,11 @@ class JobStore:
             case ["again", text]:
                 ids = tuple(json.loads(text))
                 return Submission(ids[0].partition(".")[0] if indices is not None else ids[0], ids, True)
+            case ["other", text]:
+                raise ConflictError(
+                    f"the idempotency key {idempotency_key!r} was used before, for another request",
+                    f"use a new key for each request; that one made {', '.join(json.loads(text)[:3])}",
+                )
             case ["missing", job_id]:
                 raise NotFoundError(
                     f"job {job_id}, which this one waits for, does not exist", "labq ls shows your jobs"
@@ -207,7 +228,10 @@ class JobStore:
 
     @answers
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
-        """Return the jobs that exist, in the order of the ids; equal specs are parsed once."""
+        """Return the jobs that exist, in the order of the ids; equal specs are parsed once.
+
+        A record that cannot be read is logged and left out: one bad record must not stop the lab.
+        """
         ids = list(job_ids)
         specs: dict[str, JobSpec] = {}
         jobs: list[Job] = []
@@ -216,9 +240,8 @@ class JobStore:
             for job_id in ids[start : start + 1000]:
                 pipe.hgetall(keys.JOB + job_id)
             for flat in pipe.execute():
-                if flat:
-                    job = Job.from_fields(flat, specs.get(flat["spec"]))
-                    specs[flat["spec"]] = job.spec
+                job = _readable(flat, specs) if flat else None
+                if job is not None:
                     jobs.append(job)
         return jobs
 
@@ -275,6 +298,34 @@ class JobStore:
     def forget_ended(self, before: float) -> int:
         """Drop ids that ended before ``before`` from the index; Redis has expired their records."""
         return int(self._redis.client.zremrangebyscore(keys.ENDED, "-inf", f"({before}"))
+
+
+def _check_readable(job: Job, flat: Mapping[str, str]) -> None:
+    """Refuse what could be written but not read back: it would be in everybody's way, for ever."""
+    try:
+        same = decode("spec", flat["spec"]) == job.spec
+    except LabqError as error:
+        raise InternalError(
+            f"this request cannot be stored: {error.what}", "report it, with the request"
+        ) from None
+    if not same:
+        raise InternalError("this request is not stored as it was read", "report it, with the request")
+
+
+def _readable(flat: Mapping[str, str], specs: dict[str, JobSpec]) -> Job | None:
+    try:
+        job = Job.from_fields(flat, specs.get(flat["spec"]))
+    except (LabqError, KeyError, ValueError, TypeError):
+        log.exception("the record of job %s cannot be read; it is left out", flat.get("id", "?"))
+        return None
+    specs[flat["spec"]] = job.spec
+    return job
+
+
+def _fingerprint(flat: Mapping[str, str], indices: str) -> str:
+    """Return what tells two requests apart: all but the moment of the request."""
+    said = {name: value for name, value in flat.items() if name != "submitted_at"}
+    return hashlib.sha256(json.dumps([said, indices], sort_keys=True).encode()).hexdigest()
 
 
 def _claim_text(claim: Claim, job_id: str, attempt: int) -> str:

@@ -8,7 +8,7 @@ labq:jobs:ended            zset    keep_jobs         move.lua      ids that are 
 labq:array:<id>            string  keep_jobs         submit.lua    JSON list of the indices of an array
 labq:secrets:<id>          hash    until the end     submit/move   secret name -> value; never read back by the API
 labq:queued:<owner>        string  for ever          submit/move   number of the owner's queued jobs
-labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON list of ids that this request made
+labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON {ids it made, fingerprint of the request}
 labq:leases:<node>         hash    for ever          move.lua      lease token -> JSON {job, attempt, gpus, cpus, memory}
 labq:nodes                 set     for ever          register      names of nodes
 labq:node:<name>           hash    for ever          register …    body (JSON), heartbeat, readings (JSON), drained, alive

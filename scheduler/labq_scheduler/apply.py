@@ -87,7 +87,8 @@ def _refuse(refusal: Refuse, store: Store, now: float, fence: int) -> str:
 
 def _prepare(prepare: Prepare, store: Store, messages: Messages, now: float) -> str:
     before = store.images.get(prepare.key).nodes.get(prepare.node)
-    run = (before.run if before else 0) + 1
+    again = before is not None and before.state == "preparing"  # the same run: its log goes on
+    run = (before.run if before else 0) + (not again)
     # Written before the message: the next pass must not ask again. The agent re-prepares what a dead one left.
     event = store.images.set(prepare.key, prepare.node, ImageOnNode("preparing", now, run=run))
     messages.prepare(prepare.node, prepare.key, prepare.job)

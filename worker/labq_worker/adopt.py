@@ -6,6 +6,8 @@ import logging
 
 from labq import wire
 from labq.clock import now
+from labq.errors import BadInputError
+from labq.ids import check_job_id
 from labq.states import JobState
 from labq_worker.containers import Seen
 from labq_worker.context import Context
@@ -15,6 +17,8 @@ from labq_worker.reconcile import Action, Adopt, Discard, Fence, Found, Recover,
 from labq_worker.runner import Runner
 
 log = logging.getLogger(__name__)
+#: The job of a container whose label names none: ids begin with 1.
+NO_JOB = "0"
 
 
 class Reconciler:
@@ -74,13 +78,20 @@ class Reconciler:
                 self._discard(found)
 
     def _discard(self, found: Found) -> None:
-        """Stop and remove a container; keep what it wrote."""
+        """Stop and remove a container; keep what it wrote.
+
+        Log, outputs and scratch are left alone when the attempt that its labels name is in work: it is not its
+        container, whatever the labels say.
+        """
         context = self._context
+        foreign = found.job == NO_JOB or any(
+            (other.job_id, other.number) == (found.job, found.attempt) for other in context.attempts.all()
+        )
         try:
             if found.status in {"running", "paused"}:
                 context.engine.signal(found.id, "SIGKILL")
                 context.engine.wait(found.id, 10.0)
-            if found.status != "created":
+            if found.status != "created" and not foreign:
                 path = context.paths.log(found.job, found.attempt)
                 kept = AttemptLog(path, now, lambda: context.shipping.grew(path))
                 try:
@@ -92,17 +103,23 @@ class Reconciler:
         except NoSuchContainerError:
             log.info("container %s had gone already", found.id[:12])
         context.engine.remove(found.id)
-        context.places.remove_scratch(found.job, found.attempt)
+        if not foreign:
+            context.places.remove_scratch(found.job, found.attempt)
 
 
 def _found(seen: Seen, agent: str) -> Found:
     labels = seen.labels
-    number = labels.get(wire.LABEL_ATTEMPT, "0")
+    number = labels.get(wire.LABEL_ATTEMPT, "")
+    try:
+        # Labels become paths: whoever may start containers may write any label.
+        job = check_job_id(labels.get(wire.LABEL_JOB, ""))
+    except BadInputError:
+        job = NO_JOB
     return Found(
         id=seen.id,
         lease=labels.get(wire.LABEL_LEASE, ""),
-        job=labels.get(wire.LABEL_JOB, "0"),
-        attempt=int(number) if number.isdigit() else 0,
+        job=job,
+        attempt=int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 0,
         status=seen.status,
         ours=labels.get(wire.LABEL_AGENT) == agent,
     )

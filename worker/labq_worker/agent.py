@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from typing import IO
 
 from labq import __version__
@@ -152,13 +153,15 @@ class Agent:
 
     def _tidy(self) -> None:
         """What may take its time after the start: leftovers of agents that died, and images that went away."""
-        try:
-            self.context.places.remove_leftovers(self._in_work)
-            if self._shipper is not None:
-                self._shipper.bring_leftovers(self._in_work)
-            self.images.verify()
-        except Exception:
-            log.exception("tidy")
+        steps: list[Callable[[], None]] = [lambda: self.context.places.remove_leftovers(self._in_work)]
+        if (shipper := self._shipper) is not None:
+            steps.append(lambda: shipper.bring_leftovers(self._in_work))
+        steps.append(self.images.verify)
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("tidy; the next step follows")
 
     def _in_work(self) -> set[str]:
         return {attempt.job_id for attempt in self.context.attempts.all()}

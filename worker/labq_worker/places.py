@@ -98,8 +98,8 @@ class PlaceMaker:
         Args:
             in_work: returns the ids of jobs in work; asked after looking, so that what is made meanwhile stays.
         """
-        homes = list((self._paths.root / "homes").glob("*/*"))
-        secrets = list(self._secrets.glob("*-*"))
+        homes = [home for job in _entries(self._paths.root / "homes") for home in _entries(job)]
+        secrets = [folder for folder in _entries(self._secrets) if "-" in folder.name]
         keep = in_work()
         for home in homes:
             if home.parent.name not in keep:
@@ -158,6 +158,14 @@ def _secret_root() -> Path:
         if os.path.ismount(root) and os.access(root, os.W_OK):
             return Path(root)
     return Path(SECRET_ROOTS[-1])
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing when it has gone meanwhile: jobs end while we look."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _remove_empty(path: Path) -> None:

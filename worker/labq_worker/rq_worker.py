@@ -85,6 +85,13 @@ class RawQueue(Queue):
         found = cls.lmove(connection, queue.key, timeout)
         if found is None:
             return None
+        try:
+            found[1].decode()
+        except UnicodeDecodeError:
+            # Put back, it would be the next one again, for ever.
+            log.error("refused a message on queue %s: its id %.80r is no text", queue.name, found[1])  # noqa: TRY400
+            connection.lrem(queue.intermediate_queue_key, 1, found[1])
+            return None
         # The worker only wants its id and description to log; the payload is read in execute_job.
         return Message(as_text(found[1]), connection=connection, serializer=JSONSerializer), queue
 
@@ -194,6 +201,7 @@ class TakeWork:
             try:
                 self._listen_once()
                 told = False
+                self._stopped.wait(AGAIN)  # it returns by itself only after a fault: never spin
             except (redis.ConnectionError, redis.TimeoutError, NoSuchJobError) as error:
                 if not told:
                     log.warning("Redis does not answer (%s); waiting", type(error).__name__)

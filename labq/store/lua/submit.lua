@@ -4,16 +4,20 @@
 -- ARGV  1 idempotency key or ""   2 owner   3 now   4 JSON list of indices, or "" for a single job
 --       5 JSON object: the flat record without id, seq, state, array, index
 --       6 JSON object: secrets or ""   7 most jobs the owner may have queued
---       8 JSON list of ids it depends on
+--       8 JSON list of ids it depends on   9 fingerprint of the request
 -- Returns {"ok", id of the job or array, event id}
 --         {"again", JSON list of ids}       the same request was made before
+--         {"other", JSON list of ids}       the key was used for a request with another fingerprint
 --         {"missing", id}                   a dependency does not exist
 --         {"full", number queued}           over the owner's limit
 -- Touches labq:seq labq:job:* labq:jobs:active labq:array:* labq:secrets:* labq:idem:* labq:events
 local idem = ARGV[1] ~= "" and ("labq:idem:" .. ARGV[2] .. ":" .. ARGV[1]) or nil
 if idem then
   local before = redis.call("GET", idem)
-  if before then return {"again", before} end
+  if before then
+    local known = cjson.decode(before)
+    return {known.fingerprint == ARGV[9] and "again" or "other", cjson.encode(known.ids)}
+  end
 end
 for _, id in ipairs(cjson.decode(ARGV[8])) do
   if redis.call("EXISTS", "labq:job:" .. id) == 0 and redis.call("EXISTS", "labq:array:" .. id) == 0 then
@@ -51,7 +55,9 @@ for position, index in ipairs(indices) do
   ids[position] = id
 end
 if ARGV[4] ~= "" then redis.call("SET", "labq:array:" .. number, ARGV[4]) end
-if idem then redis.call("SET", idem, cjson.encode(ids), "EX", IDEM_SECONDS) end
+if idem then
+  redis.call("SET", idem, cjson.encode({ids = ids, fingerprint = ARGV[9]}), "EX", IDEM_SECONDS)
+end
 local event = redis.call("XADD", "labq:events", "MAXLEN", "~", MAX_EVENTS, "*", "type", "submitted", "at", ARGV[3],
   "id", tostring(number), "indices", ARGV[4], "owner", ARGV[2], "record", ARGV[5])
 return {"ok", tostring(number), event}

@@ -17,6 +17,9 @@ from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.room import Room
 from labq_scheduler.snapshot import Rules, Snapshot
 
+#: Seconds after which an agent that still prepares an image is asked again. It joins what it is doing already.
+ASK_AGAIN = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class ImageStep:
@@ -49,6 +52,7 @@ def image_step(
         return ImageStep(could, refuse=_refusal(failed))
     under_way = [name for name in could if job.image_key in preparing.get(name, ())]
     untried = [name for name in could if name not in failed and name not in ready and name not in under_way]
+    lost = [name for name in under_way if _is_lost(said.get(name), snapshot.now)]
     wait = "its image is being prepared on " + ", ".join(under_way) if under_way else ""
     if ready:
         # Elsewhere there is room for it now and here there is not: bring the image there.
@@ -56,6 +60,9 @@ def image_step(
         if under_way or not free or any(rooms[name].fit(job.spec) for name in ready):
             return ImageStep(could, ready)
         return ImageStep(could, ready, _prepare(job, free, preparing, rules, rooms), spread=True)
+    if lost:
+        again = Prepare(job.image_key, lost[0], job.id, "no answer yet: asked again")
+        return ImageStep(could, prepare=again, wait=wait)
     if under_way or not untried:
         return ImageStep(could, wait=wait or "its image is not ready")
     prepare = _prepare(job, untried, preparing, rules, rooms)
@@ -65,6 +72,11 @@ def image_step(
         else "nodes are busy preparing other images"
     )
     return ImageStep(could, prepare=prepare, wait=text)
+
+
+def _is_lost(said: ImageOnNode | None, now: float) -> bool:
+    """Return whether a preparation may never have been heard of: the message may have been lost."""
+    return said is not None and said.state == "preparing" and now - said.at > ASK_AGAIN
 
 
 def _prepare(

@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from builders import GB, make_job, make_node
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 
 from labq import moves
 from labq.ending import EndFacts, EndReason, Judgement, StopRequest, judge
-from labq.errors import IllegalMoveError, NotFoundError, TooLargeError
+from labq.errors import ConflictError, IllegalMoveError, InternalError, NotFoundError, TooLargeError
 from labq.job import GpuHold, Job
 from labq.moves import Claim
 from labq.states import MOVES, JobState
 from labq.store import BusyError, FencedError, LeaderLease, StaleError, Store
+from labq_scheduler.board import Board
 
 NODE = make_node("n1", gpus=4, cpus=8, memory=32 * GB)
 
@@ -148,6 +150,35 @@ def test_one_idempotency_key_makes_one_job_under_concurrency(store: Store) -> No
         ids = set(pool.map(once, range(8)))
     assert ids == {"1"}
     assert store.jobs.active_ids() == ["1"]
+
+
+def test_a_key_used_for_another_request_is_a_conflict_and_makes_nothing(store: Store) -> None:
+    store.jobs.submit(make_job(), indices=None, now=1.0, idempotency_key="k")
+    assert store.jobs.submit(make_job(), indices=None, now=9.0, idempotency_key="k").again
+    for other, indices in ((make_job(name="other"), None), (make_job(), [0, 1])):
+        with pytest.raises(ConflictError, match="'k' was used before, for another request"):
+            store.jobs.submit(other, indices=indices, now=1.0, idempotency_key="k")
+    assert store.jobs.active_ids() == ["1"]
+
+
+def test_one_record_that_cannot_be_read_stops_nothing(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = submit(store, 2)
+    bad = json.dumps({"image": "x", "gpus": "nonsense of an older version"})
+    store.connection.client.hset(f"labq:job:{first.id}", "spec", bad)
+    assert store.jobs.get_many([first.id, second.id]) == [second]
+    assert f"the record of job {first.id} cannot be read" in caplog.text
+    board = Board(store)
+    board.start()
+    assert board.wait_caught_up()
+    assert set(board.jobs) == {second.id}
+    board.stop()
+
+
+def test_what_could_not_be_read_back_is_never_stored(store: Store) -> None:
+    bad = replace(make_job(), spec=replace(make_job().spec, command=("a\0b",)))
+    with pytest.raises(InternalError, match="cannot be stored"):
+        store.jobs.submit(bad, indices=None, now=1.0)
+    assert store.jobs.active_ids() == []
 
 
 def test_an_unknown_dependency_and_a_full_queue_are_refused_and_make_nothing(store: Store) -> None:

@@ -33,12 +33,14 @@ def test_foreign_messages(node: AgentNode, tmp_path: Path) -> None:
     node.queue.enqueue_call(wire.START, args=[{"a": 1}, 1, "x"])
     node.queue.enqueue_call(wire.STOP, kwargs={"job_id": "1"})
     node.queue.connection.lpush(f"rq:queue:{node.queue.name}", "no-such-message")
+    for strange in (b"\xff\xfe", b"", b"../../x", b"x" * 10_000):
+        node.queue.connection.rpush(f"rq:queue:{node.queue.name}", strange)
     job = node.run("true")  # behind them all in the queue
     assert job.state is JobState.SUCCEEDED
     assert not bombed.exists()
     assert not called.exists()
     said = node.said()
-    assert said.count("refused message") == 5
+    assert said.count("refused message ") == 5
     assert "is a pickle" in said
     assert "'os.system' is not one that an agent obeys" in said
     wait_for(lambda: node.queue.count == 0, 5, "the queue to be empty")

@@ -1,6 +1,8 @@
 """kill -9 of the agent while jobs run: the next one adopts them, and nothing is lost or doubled."""
 
+import docker.errors
 import pytest
+from docker.models.containers import Container
 from integration.worker.conftest import Maker
 from integration.worker.node import AgentNode
 from support.engine import Engine
@@ -152,6 +154,39 @@ def test_another_node_and_another_lab_on_the_same_engine_are_left_alone(make_nod
         container.reload()
         assert container.status == "running"
         container.remove(force=True)
+
+
+def test_a_forged_container_takes_nothing_from_the_job_that_it_names(make_node: Maker) -> None:
+    node = make_node("forged")
+    node.start()
+    job_id = node.begin("touch $HOME/mine; " + GATE + "ls $HOME; echo over")
+    wait_for(lambda: node.store.jobs.get(job_id).state is JobState.RUNNING, 20, "it to run", hint=node.said)
+    (real,) = node.containers(job=job_id)
+    labels = {**real.labels, wire.LABEL_LEASE: "bogus"}
+    strange = {**labels, wire.LABEL_JOB: "../../x", wire.LABEL_ATTEMPT: "\u00b2"}
+    forged = [
+        node.docker.containers.run(
+            "labq-test/busybox",
+            ["sh", "-c", "echo forged; sleep 60"],
+            detach=True,
+            network_mode="none",
+            labels=some,
+        )
+        for some in (labels, strange)
+    ]
+    for container in forged:
+        wait_for(lambda one=container: _is_gone(one), 30, "it to be removed", interval=0.2, hint=node.said)  # type: ignore[misc]
+    open_gate(node, job_id)
+    wait_for(lambda: node.store.jobs.get(job_id).ended_at, 20, "the job to end", hint=node.said)
+    assert node.log(job_id, stream=1) == b"mine\nover\n"
+
+
+def _is_gone(container: Container) -> bool:
+    try:
+        container.reload()
+    except docker.errors.NotFound:
+        return True
+    return False
 
 
 def test_redis_away_across_the_end_of_a_job(make_node: Maker, redis_session: RedisServer) -> None:

@@ -11,7 +11,7 @@ MODELS = st.sampled_from(["a100", "h100", "4090", "rtx-4090", "v100m32", "t4", "
 SIZES = st.integers(1, 2**42)
 WHOLE = st.builds(
     GpuRequest,
-    count=st.integers(1, 1024),
+    count=st.one_of(st.sampled_from([1, 2, 8]), st.integers(1, 1024)),
     models=st.lists(MODELS, unique=True, max_size=3).map(tuple),
     min_memory=st.one_of(st.just(0), SIZES),
 )
@@ -45,6 +45,7 @@ def test_any_text_is_read_or_refused_with_a_sentence_that_quotes_it(text: str) -
         ("24GB+", GpuRequest(1, (), 24 * 2**30)),
         ("A100|H100:4", GpuRequest(4, ("a100", "h100"))),
         ("a100|h100,40GB+:2", GpuRequest(2, ("a100", "h100"), 40 * 2**30)),
+        ("4090:1", GpuRequest(1, ("4090",))),
         ("share:8GB", GpuRequest(1, (), 0, 8 * 2**30)),
         ("share:8GB@a100", GpuRequest(1, ("a100",), 0, 8 * 2**30)),
     ],

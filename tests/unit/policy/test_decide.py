@@ -142,6 +142,15 @@ def test_a_ready_image_is_brought_to_a_free_node_while_its_own_are_full() -> Non
     assert [(p.node, started(decisions)) for p in decisions.prepares] == [("n2", {})]
 
 
+def test_an_agent_that_never_answered_is_asked_again_and_one_that_works_is_not(  # a lost message costs a minute
+) -> None:
+    job = make_job("1")
+    for age, asked in ((5.0, []), (61.0, ["n1"])):
+        images = {job.image_key: Image(job.image_key, {"n1": ImageOnNode("preparing", NOW - age, run=1)})}
+        decisions = decide(snap([job], [make_node("n1"), make_node("n2")], images=images), Rules())
+        assert [p.node for p in decisions.prepares] == asked
+
+
 def test_a_failed_build_ends_the_jobs_that_waited_for_it_but_not_a_later_try() -> None:
     spec = {"image": None, "context": "0" * 64}
     old, new = make_job("1"), make_job("5000")
