@@ -97,6 +97,8 @@ class StopRequest:
     #: user name, or "labq"
     by: str
     at: float
+    #: seconds between SIGTERM and SIGKILL when they differ from the spec's; the spec stays as it was asked for
+    grace: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

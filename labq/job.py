@@ -89,6 +89,11 @@ class Job:
     #: replaces spec.note when the owner changed it
     note: str | None = None
 
+    @property
+    def grace(self) -> float:
+        """Return the seconds between SIGTERM and SIGKILL that hold now."""
+        return self.spec.grace if self.stop is None or self.stop.grace is None else self.stop.grace
+
     def check(self) -> None:
         """Do nothing when the record holds just what its state allows.
 
@@ -164,7 +169,7 @@ def _plain(name: str, value: Any) -> Any:
         case "attempts":
             return [attempt_to_wire(attempt) for attempt in value]
         case "stop":
-            return {"reason": value.reason, "by": value.by, "at": value.at}
+            return {"reason": value.reason, "by": value.by, "at": value.at, "grace": value.grace}
         case _:
             return value
 
@@ -184,7 +189,7 @@ def attempt_from_wire(body: Mapping[str, Any]) -> Attempt:
 
 def _stop(text: str) -> StopRequest:
     body = json.loads(text)
-    return StopRequest(EndReason(body["reason"]), body["by"], body["at"])
+    return StopRequest(EndReason(body["reason"]), body["by"], body["at"], body.get("grace"))
 
 
 _DECODE: dict[str, Any] = {

@@ -54,7 +54,7 @@ def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_m
     if seen.started_at is not None and seen.finished_at is not None:
         duration = max(0.0, seen.finished_at - seen.started_at)
     after_stop = stop is not None and seen.finished_at is not None and seen.finished_at >= stop.at
-    inferred_kill = signals.unknown and _was_killed(seen, stop, job.spec.grace)
+    inferred_kill = signals.unknown and _was_killed(seen, stop, job.grace)
     return EndFacts(
         exit_code=seen.exit_code,
         oom_killed=seen.oom_killed,

@@ -190,7 +190,7 @@ class Runner:
             self.note_running(attempt, job, started_at)
         attempt.noted = True
         if job.state is JobState.STOPPING and job.stop is not None and not seen.over:
-            self.stopper.begin(attempt, job.spec.grace, job.stop.at)
+            self.stopper.begin(attempt, job.grace, job.stop.at)
         elif not seen.over:
             self._limit_time(attempt, job, started_at)
         self._see_through(attempt, None, started_at)

@@ -40,7 +40,7 @@ class Stopper:
         except NotFoundError:
             return
         if job.state is JobState.STOPPING and job.lease == attempt.lease and job.stop is not None:
-            self.begin(attempt, job.spec.grace, job.stop.at)
+            self.begin(attempt, job.grace, job.stop.at)
 
     def begin(self, attempt: Attempt, grace: float, asked_at: float) -> None:
         """Send SIGTERM, and SIGKILL after the grace; asked twice it goes on as it is."""
@@ -76,7 +76,7 @@ class Stopper:
                 self._context.store.jobs.move(job, stopping, now=at, by=self._context.by)
                 job = stopping
             if job.stop is not None:
-                self.begin(attempt, job.spec.grace, job.stop.at)
+                self.begin(attempt, job.grace, job.stop.at)
         except (UnavailableError, StaleError):
             self.at_time_limit(attempt, AGAIN)
         except NotFoundError:

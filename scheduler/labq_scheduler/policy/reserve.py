@@ -57,7 +57,7 @@ def expected_end(job: Job, now: float) -> tuple[float, bool]:
     """Return when a holding job will have given back what it holds, and whether a limit guarantees it."""
     began = job.started_at or now
     if job.stop is not None:
-        return max(now, job.stop.at + job.spec.grace), True
+        return max(now, job.stop.at + job.grace), True
     if job.spec.time is not None:
         return max(now, began + job.spec.time + job.spec.grace), True
     end = began + ASSUMED_RUN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 from labq import moves
@@ -55,9 +54,7 @@ def _cancel_one(lab: Lab, person: Person, job: Job, now: float, grace: float | N
                     lab.store.jobs.move(job, moves.ended(job, judgement, None, now), now=now, by=person.name)
                     return "cancelled"
                 case JobState.STARTING | JobState.RUNNING:
-                    new = moves.stopping(job, StopRequest(reason, person.name, now))
-                    if grace is not None:
-                        new = replace(new, spec=replace(new.spec, grace=grace))
+                    new = moves.stopping(job, StopRequest(reason, person.name, now, grace))
                     lab.store.jobs.move(job, new, now=now, by=person.name)
                     _tell(lab, new)
                     return "stopping"
