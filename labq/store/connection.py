@@ -14,6 +14,10 @@ from labq.errors import BadInputError, UnavailableError
 from labq.states import moves_as_lua
 from labq.store import keys
 
+#: Seconds after which a Redis that took a command and says nothing counts as away. More than any blocking read.
+ANSWER_SECONDS = 15.0
+#: How Redis begins when it is there but takes no writes: full memory, full disk, a replica, still loading.
+_REFUSES = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -62,9 +66,16 @@ def connect(url: str) -> Connection:
     Raises:
         BadInputError: when the URL is not one that redis-py reads.
     """
+    # keepalive is for TCP only: redis-py's unix connection does not know the word
+    keep: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
         client = redis.Redis.from_url(
-            url, decode_responses=True, socket_connect_timeout=5, health_check_interval=30
+            url,
+            decode_responses=True,
+            socket_connect_timeout=5,
+            socket_timeout=ANSWER_SECONDS,
+            health_check_interval=30,
+            **keep,
         )
     except ValueError as error:
         raise BadInputError(
@@ -80,7 +91,7 @@ def hide_password(url: str) -> str:
 
 
 def answers(method: Callable[P, R]) -> Callable[P, R]:
-    """Turn Redis' connection failures into ``UnavailableError``."""
+    """Turn Redis' connection failures, and its refusal of all writes, into ``UnavailableError``."""
 
     @wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -91,6 +102,13 @@ def answers(method: Callable[P, R]) -> Callable[P, R]:
             raise UnavailableError(
                 f"Redis does not answer ({connection!r}: {type(error).__name__})",
                 "it comes back by itself after a restart; else see `labq doctor`",
+            ) from error
+        except redis.ResponseError as error:
+            if not any(word in str(error) for word in _REFUSES):
+                raise
+            raise UnavailableError(
+                f"Redis takes no writes: {error}",
+                "make room on its disk or in its memory; nothing was changed",
             ) from error
 
     return wrapper

@@ -169,7 +169,7 @@ def test_a_running_job_is_asked_to_stop_with_the_grace_of_the_request(
         "cancelled_by_user",
         name_of(alice),
     )
-    assert job.spec.grace == 5.0
+    assert (job.grace, job.spec.grace) == (5.0, 30.0)
     assert alice.post(f"/v1/jobs/{job_id}/cancel").json()["already"] == [job_id]
     queue = server.store.connection.client.lrange("rq:queue:node-n1", 0, -1)
     assert queue, "the node was told through RQ"

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from labq import moves
 from labq.ending import EndFacts, EndReason, Judgement, StopRequest, judge
-from labq.errors import ConflictError, IllegalMoveError, InternalError, NotFoundError, TooLargeError
+from labq.errors import (
+    ConflictError,
+    IllegalMoveError,
+    InternalError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
 from labq.job import GpuHold, Job
 from labq.moves import Claim
 from labq.states import MOVES, JobState
@@ -159,6 +166,17 @@ def test_a_key_used_for_another_request_is_a_conflict_and_makes_nothing(store: S
         with pytest.raises(ConflictError, match="'k' was used before, for another request"):
             store.jobs.submit(other, indices=indices, now=1.0, idempotency_key="k")
     assert store.jobs.active_ids() == ["1"]
+
+
+def test_a_redis_that_takes_no_writes_is_away_and_not_a_fault_of_labq(store: Store) -> None:
+    client = store.connection.client
+    client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(UnavailableError, match="Redis takes no writes: .*OOM"):
+            store.jobs.submit(make_job(), indices=None, now=1.0)
+    finally:
+        client.config_set("maxmemory", "0")
+    assert store.jobs.active_ids() == []
 
 
 def test_one_record_that_cannot_be_read_stops_nothing(store: Store, caplog: pytest.LogCaptureFixture) -> None:
