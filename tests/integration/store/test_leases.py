@@ -172,7 +172,7 @@ def test_a_redis_that_takes_no_writes_is_away_and_not_a_fault_of_labq(store: Sto
     client = store.connection.client
     client.config_set("maxmemory", "1")
     try:
-        with pytest.raises(UnavailableError, match="Redis takes no writes: .*OOM"):
+        with pytest.raises(UnavailableError, match=r"Redis takes no writes: .*OOM"):
             store.jobs.submit(make_job(), indices=None, now=1.0)
     finally:
         client.config_set("maxmemory", "0")
