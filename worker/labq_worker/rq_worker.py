@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 import signal
 import threading
@@ -38,6 +39,8 @@ AGAIN = 0.5
 WORKER_TTL = 60
 #: Seconds between two renewals of the registration.
 BEAT = 10.0
+#: What RQ takes as the id of a message; its own are UUIDs.
+_LEGAL_ID = re.compile(rb"[A-Za-z0-9_-]{1,200}\Z")
 Handler = Callable[..., None]
 
 
@@ -82,18 +85,15 @@ class RawQueue(Queue):
     def dequeue_any(cls, queues: Any, timeout: int | None, connection: Any, *_: Any, **__: Any) -> Any:
         """Return the id of the next message in an empty ``Message``, and its queue."""
         queue = next(iter(queues))
-        found = cls.lmove(connection, queue.key, timeout)
-        if found is None:
-            return None
-        try:
-            found[1].decode()
-        except UnicodeDecodeError:
-            # Put back, it would be the next one again, for ever.
-            log.error("refused a message on queue %s: its id %.80r is no text", queue.name, found[1])  # noqa: TRY400
+        # Not None for what is refused: RQ's loop ends at it. Not an exception either: the message would be put
+        # back, and be the next one again, for ever.
+        while (found := cls.lmove(connection, queue.key, timeout)) is not None:
+            if _LEGAL_ID.match(found[1]):
+                # The worker only wants its id to log; the payload is read in execute_job.
+                return Message(as_text(found[1]), connection=connection, serializer=JSONSerializer), queue
+            log.error("refused a message on queue %s: %.80r is no id of a message", queue.name, found[1])
             connection.lrem(queue.intermediate_queue_key, 1, found[1])
-            return None
-        # The worker only wants its id and description to log; the payload is read in execute_job.
-        return Message(as_text(found[1]), connection=connection, serializer=JSONSerializer), queue
+        return None
 
 
 class NodeWorker(SimpleWorker):
@@ -146,8 +146,8 @@ class NodeWorker(SimpleWorker):
 
     def execute_job(self, job: Message, queue: Queue) -> None:
         """Hand one message over and delete it; refuse what is no message of labq."""
-        data = self.connection.hget(Message.key_for(job.id), "data")
         try:
+            data = self._payload(job.id)
             if data is None:
                 log.info("message %s has expired; reconcile does what it asked for", job.id)
             else:
@@ -160,6 +160,14 @@ class NodeWorker(SimpleWorker):
         except Exception:
             log.exception("message %s failed", job.id)
         self._forget(job.id, queue)
+
+    def _payload(self, message_id: str) -> bytes | None:
+        try:
+            return self.connection.hget(Message.key_for(message_id), "data")  # type: ignore[return-value]
+        except redis.ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                raise RefusedError("its record is no hash") from None
+            raise
 
     def _forget(self, message_id: str, queue: Queue) -> None:
         pipe = self.connection.pipeline(transaction=False)

@@ -35,12 +35,17 @@ def test_foreign_messages(node: AgentNode, tmp_path: Path) -> None:
     node.queue.connection.lpush(f"rq:queue:{node.queue.name}", "no-such-message")
     for strange in (b"\xff\xfe", b"", b"../../x", b"x" * 10_000):
         node.queue.connection.rpush(f"rq:queue:{node.queue.name}", strange)
+    node.queue.connection.set("rq:job:no-hash", "x")
+    node.queue.connection.rpush(f"rq:queue:{node.queue.name}", "no-hash")
+    (worker,) = node._workers()
     job = node.run("true")  # behind them all in the queue
     assert job.state is JobState.SUCCEEDED
     assert not bombed.exists()
     assert not called.exists()
     said = node.said()
-    assert said.count("refused message ") == 5
+    assert said.count("refused message ") == 6
+    assert said.count("is no id of a message") == 4
+    assert node._workers() == {worker}  # it went on, and was not made anew
     assert "is a pickle" in said
     assert "'os.system' is not one that an agent obeys" in said
     wait_for(lambda: node.queue.count == 0, 5, "the queue to be empty")
