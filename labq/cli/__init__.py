@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Exit statuses of shells for a process ended by SIGINT and SIGPIPE.
 INTERRUPTED, PIPE_CLOSED = 130, 141
+#: EX_USAGE, EX_NOINPUT and EX_IOERR of sysexits.h.
+USAGE, NO_INPUT, OTHER = 64, 66, 74
 
 
 def main() -> NoReturn:
@@ -46,14 +48,15 @@ def run(argv: list[str]) -> int:
     try:
         return _dispatch(argv)
     except LabqError as error:
-        return _complain(error)
+        return _status(argv, error, _complain(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         return _pipe_closed()
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(LabqError(f"{where}{error.strerror or error}"))
+        told = LabqError(f"{where}{error.strerror or error}")
+        return _status(argv, told, _complain(told))
     except Exception as error:
         if os.environ.get("LABQ_DEBUG"):
             raise
@@ -61,6 +64,15 @@ def run(argv: list[str]) -> int:
 
         what = f"labq itself failed: {type(error).__name__}: {error}"
         return _complain(InternalError(what, "set LABQ_DEBUG=1, run it again and report what it prints"))
+
+
+def _status(argv: list[str], error: LabqError, status: int) -> int:
+    """Return the exit status of an error: never 1 or 2 where these say how a job ended."""
+    words = argv[: argv.index("--")] if "--" in argv else argv
+    follows = any(word in {"-f", "-qf", "-fq"} or word.startswith("--follow") for word in words)
+    if words[:1] != ["wait"] and not (words[:1] in (["submit"], ["rerun"]) and follows):
+        return status
+    return {1: NO_INPUT if error.code == "not_found" else OTHER, 2: USAGE}.get(status, status)
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Seconds by which the clocks may differ before times in listings mislead.
-_SKEW = 5.0
+_SKEW = 2.0
 
 
 def findings(server: str | None) -> Iterator[dict[str, Any]]:
@@ -70,18 +71,24 @@ def _config() -> dict[str, Any]:
 def _server(client: Client) -> Iterator[dict[str, Any]]:
     url = client.session.address.url
     try:
+        client.session.send(
+            "GET", "/healthz", accept=(404,), timeout=10
+        )  # connects: the next answer's age is its own
+        asked = now()
         answer = client.session.send("GET", "/readyz", accept=(503,), timeout=10)
+        heard = now()
     except LabqError as error:
         yield _finding("server", False, error.what, error.next)
         return
+    body = answer.read()
     if answer.status != 200:
         yield _finding(
-            "server", False, f"{url} answers, but is not ready: {answer.read()[:200].decode(errors='replace')}",
+            "server", False, f"{url} answers, but is not ready: {body[:200].decode(errors='replace')}",
             "wait a moment; if it stays so, look at the server's log and at Redis",
         )  # fmt: skip
     else:
         yield _finding("server", True, f"{url} is ready")
-    yield from _clock(answer.headers.get("date"))
+    yield from _clock(body, asked, heard)
     try:
         me = client.me()
     except LabqError as error:
@@ -95,14 +102,19 @@ def _server(client: Client) -> Iterator[dict[str, Any]]:
         yield _finding("server's findings", False, error.what, error.next)
 
 
-def _clock(date: str | None) -> Iterator[dict[str, Any]]:
-    from email.utils import parsedate_to_datetime
+def _clock(body: bytes, asked: float, heard: float) -> Iterator[dict[str, Any]]:
+    """Compare the server's time with the time between question and answer here."""
+    from labq.cli.render.moments import epoch
 
-    if not date:
+    try:
+        theirs = epoch(json.loads(body).get("now"))
+    except (ValueError, AttributeError):
         return
-    skew = now() - parsedate_to_datetime(date).timestamp() - 0.5  # Date has whole seconds
-    text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    if theirs is None:  # an older server
+        return
+    skew = asked - theirs if theirs < asked else min(0.0, heard - theirs)
     if abs(skew) > _SKEW:
+        text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
         yield _finding(
             "clock", False, f"this machine's clock is {text}", "turn on NTP here: timedatectl set-ntp true"
         )

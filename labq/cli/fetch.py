@@ -1,6 +1,9 @@
 """Get the files that a job left in /outputs, however it ended: into labq-outputs/ID, or where --to says.
 
-For an array, each task's files land in a directory of their own. Nothing is ever written outside of it.
+For an array, each task's files land in a directory of their own. Nothing is ever written outside of it. Of a job that
+runs on the server's machine: what it has written so far.
+
+Exit status: 0 all that there is was fetched, 1 something could not be.
 """
 
 from __future__ import annotations
@@ -9,7 +12,15 @@ from labq.cli import parser as common
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from labq.client import Client
+    from labq.client.answer import Response
+
+#: Seconds for which outputs that a node is still sending are awaited.
+PATIENCE = 120.0
+_FINAL = {"succeeded", "failed", "cancelled"}
 
 
 def declare(parser: common.Parser) -> None:
@@ -29,33 +40,88 @@ def run(options: Any) -> int:
     from labq.cli import terminal
     from labq.cli.render.text import clean
     from labq.client.extract import extract
-    from labq.errors import ConflictError, NotFoundError
 
     client = common.client(options)
     view = client.job(options.id)
     base = options.to or os.path.join("labq-outputs", options.id)
-    refused: list[str] = []
+    missing: list[str] = []
 
     def refuse(name: str, reason: str) -> None:
-        refused.append(name)
+        missing.append(name)
         terminal.note(f"left out {clean(name)}: {clean(reason)}")
 
-    several = view.get("array") is True
+    several, fresh = view.get("array") is True, not os.path.exists(base)
     total = 0
     for task in view["jobs"] if several else [view]:
         to = os.path.join(base, str(task["index"])) if several else base
-        try:
-            stream = client.outputs(str(task["id"]), attempt=options.attempt)
-        except (NotFoundError, ConflictError) as error:
-            if not several:
-                raise
-            terminal.note(f"{task['id']}: {error.what}")
+        stream = _outputs(client, task, options, missing)
+        if stream is None:
             continue
+        count, new = 0, not os.path.exists(to)
         for path in extract(stream, to, refuse):
-            total += 1
+            count += 1
             if not options.quiet:
                 print(clean(path))
         client.close()
-    if not options.quiet:
+        total += count
+        if not count:
+            if new:
+                _remove_empty(to)
+            if not options.quiet:
+                terminal.note(_nothing(task))
+    if several and fresh and not total:
+        _remove_empty(base)
+    if total and not options.quiet:
         terminal.note(f"{total} file{'' if total == 1 else 's'} in {base}")
-    return 1 if refused else 0
+    return 1 if missing else 0
+
+
+def _outputs(client: Client, task: Mapping[str, Any], options: Any, missing: list[str]) -> Response | None:
+    """Return the stream of one job; None, told, when there is none."""
+    from time import monotonic, sleep
+
+    from labq.cli import terminal
+    from labq.errors import ConflictError, NotFoundError
+
+    number, state = str(task["id"]), str(task["state"])
+    if not task.get("attempt") and not task.get("started_at"):
+        ended = state in _FINAL
+        text = (
+            "never ran: it has no files" if ended else f"has not run yet; labq why {number} says why it waits"
+        )
+        terminal.note(f"job {number} {text}")
+        missing.append(number)
+        return None
+    deadline, told = monotonic() + PATIENCE, False
+    while True:
+        try:
+            stream = client.outputs(number, attempt=options.attempt)
+            break
+        except (NotFoundError, ConflictError) as error:
+            pause = error.details.get("retry_after")
+            if pause is None or monotonic() >= deadline:
+                terminal.note(f"error: {error}")
+                missing.append(number)
+                return None
+            if not told:
+                terminal.note(f"{error.what}; waiting for them (at most {PATIENCE:.0f} s)")
+                told = True
+            sleep(min(10.0, max(0.1, float(pause))))
+    if state not in _FINAL and options.attempt is None and not options.quiet:
+        terminal.note(f"job {number} is still {state}; this is what it has written so far")
+    return stream
+
+
+def _nothing(task: Mapping[str, Any]) -> str:
+    if task["state"] in _FINAL:
+        return f"job {task['id']} left nothing in /outputs: only what a job writes there is kept"
+    return f"job {task['id']} has written nothing to /outputs yet"
+
+
+def _remove_empty(directory: str) -> None:
+    """Remove a directory in which nothing landed."""
+    import os
+    from contextlib import suppress
+
+    with suppress(OSError):
+        os.rmdir(directory)

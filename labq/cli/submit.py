@@ -5,6 +5,9 @@
     labq submit . --array 0-9 --time 2h
 
 A file labq.toml in the directory says the same things (docs/reference/spec.md); flags win over it.
+
+Exit status: 0 queued; with --follow as the job ended: 0 succeeded, 1 failed, 2 cancelled. labq's own errors: 2 the request
+is wrong (64 with --follow), 3 the token, 66 with --follow: not found, 69 no server answers, 74 with --follow: anything else.
 """
 
 from __future__ import annotations

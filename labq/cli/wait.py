@@ -1,7 +1,8 @@
 """Wait until jobs have ended.
 
 Exit status: 0 all succeeded, 1 one failed, 2 one was cancelled (and none failed), 124 they had not ended
-when --timeout passed.
+when --timeout passed. labq's own errors have others: 64 the command line is wrong, 66 there is no such job (the other
+jobs are waited for all the same), 3 the token, 69 no server answers, 74 anything else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from labq.cli import parser as common
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from labq.errors import LabqError
 
 #: Exit status by final state, worst last.
 STATUS = {"succeeded": 0, "cancelled": 2, "failed": 1}
@@ -36,9 +39,10 @@ def run(options: Any) -> int:
     client = common.client(options)
     client.session.on_away = terminal.note
     views: list[dict[str, Any]] = []
+    refused: list[LabqError] = []
     timed_out = False
     try:
-        for view in wait_for_all(client, options.ids, options.timeout):
+        for view in wait_for_all(client, options.ids, options.timeout, refused.append):
             views.append(view)
             if not options.quiet and not options.json:
                 print(f"job {view['id']}: {clean(str(view.get('verdict') or view['state']))}", flush=True)
@@ -46,6 +50,10 @@ def run(options: Any) -> int:
         timed_out = True
         if not options.quiet:
             terminal.note(f"{error}; `labq wait` gave up, the job goes on")
-    if options.json:
+    if options.json and (views or not refused):
         terminal.print_json(views[0] if len(options.ids) == 1 and len(views) == 1 else views)
+    for reason in refused[:-1]:
+        terminal.note(f"error: {reason}")
+    if refused:
+        raise refused[-1]
     return TIMED_OUT if timed_out else worst(views, STATUS)

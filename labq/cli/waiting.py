@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
+
+from labq.errors import LabqError, UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +16,30 @@ if TYPE_CHECKING:
 _FINAL = {"succeeded", "failed", "cancelled"}
 
 
-def wait_for_all(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[dict[str, Any]]:
+def wait_for_all(
+    client: Client, ids: Sequence[str], timeout: float | None, refused: Callable[[LabqError], None]
+) -> Iterator[dict[str, Any]]:
     """Yield each job when it has ended; an array stands for its tasks.
+
+    Args:
+        client: the server.
+        ids: jobs and arrays.
+        timeout: seconds for all of them; None = for ever.
+        refused: told why one of the ids cannot be waited for; the others are.
 
     Raises:
         TimeoutError: they had not all ended in time.
+        UnavailableError: the server is away.
     """
     deadline = None if timeout is None else monotonic() + timeout
     for job_id in ids:
-        view = client.job(job_id)
+        try:
+            view = client.job(job_id)
+        except UnavailableError:
+            raise
+        except LabqError as error:
+            refused(error)
+            continue
         tasks = view["jobs"] if view.get("array") is True else [view]
         for task in tasks:
             if task["state"] in _FINAL:

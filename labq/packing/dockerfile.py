@@ -8,6 +8,10 @@ from labq.packing.errors import PackingError, shown
 from labq.packing.ignore import IgnoreRules
 from labq.packing.walk import decoded, trouble
 
+#: What is labq's and not the build's: where `labq fetch` puts results, and the file that says how to run, not what.
+#: Sending them would send and build anew after each fetch and each change of the time limit.
+DEFAULT = ("labq-outputs", "labq.toml")
+
 
 def find(directory: str, dockerfile: str) -> str:
     """Check that a context directory has the Dockerfile it is said to have.
@@ -67,7 +71,8 @@ def _like(directory: str) -> str:
 def read_rules(root: bytes, dockerfile: str) -> IgnoreRules:
     """Read the ignore file that counts for a Dockerfile.
 
-    As in BuildKit, `<Dockerfile>.dockerignore` takes the place of `.dockerignore`.
+    As in BuildKit, `<Dockerfile>.dockerignore` takes the place of `.dockerignore`. The lines of `DEFAULT` stand before
+    its own, so that a `!` line of it may put back what they leave out.
 
     Args:
         root: The context directory.
@@ -94,5 +99,5 @@ def read_rules(root: bytes, dockerfile: str) -> IgnoreRules:
             continue
         except OSError as error:
             raise trouble(path, error) from None
-        return IgnoreRules(text.split("\n"), [*always, name], name)
-    return IgnoreRules((), always)
+        return IgnoreRules(text.split("\n"), [*always, name], name, before=DEFAULT)
+    return IgnoreRules((), always, before=DEFAULT)

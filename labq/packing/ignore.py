@@ -63,16 +63,22 @@ class IgnoreRules:
         lines: The lines of the file, without or with their line ends.
         always: Paths that are sent whatever the rules say (the Dockerfile, the ignore file).
         source: The file's name, for messages.
+        before: Lines that count as if they stood before the file's.
 
     Raises:
         PackingError: If Docker would refuse a line; the message quotes it.
     """
 
     def __init__(
-        self, lines: Iterable[str] = (), always: Iterable[str] = (), source: str = ".dockerignore"
+        self,
+        lines: Iterable[str] = (),
+        always: Iterable[str] = (),
+        source: str = ".dockerignore",
+        *,
+        before: Iterable[str] = (),
     ) -> None:
         self._always = frozenset(posixpath.normpath(path) for path in always)
-        self._rules: list[Rule] = []
+        self._rules: list[Rule] = [Rule(line, negated=False) for line in before]
         for number, line in enumerate(lines, 1):
             text = line.removeprefix("\ufeff") if number == 1 else line
             rule = _parse(text, f"Line {number} of {shown(source)}")

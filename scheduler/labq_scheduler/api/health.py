@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from labq import __version__
-from labq.clock import now
+from labq.clock import now, rfc3339
 from labq.errors import LabqError
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import User
@@ -53,7 +53,7 @@ def _ready(lab: Lab, loop_seen: float | None) -> dict[str, Any]:
     parts["data_dir"] = os.access(lab.files.contexts, os.W_OK)
     if loop_seen is not None:
         parts["loop"] = now() - loop_seen < LOOP_STUCK
-    return {"ok": all(value for value in parts.values() if isinstance(value, bool)), **parts}
+    return {"ok": all(value for value in parts.values() if isinstance(value, bool)), "now": rfc3339(now()), **parts}
 
 
 def _loop_seen(request: Request) -> float | None:

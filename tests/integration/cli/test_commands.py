@@ -19,6 +19,8 @@ from integration.cli.conftest import LABQ, RunLabq
 from integration.cli.fake import FakeServer, Reply, as_json, error, stream
 from support.waiting import wait_for
 
+from labq.clock import now, rfc3339
+
 
 def job(number: int, **changes: Any) -> dict[str, Any]:
     return {
@@ -291,6 +293,21 @@ def test_show_why_cancel_note_print_what_the_api_says(server: FakeServer, labq: 
     assert server.bodies("PUT", "/v1/jobs/3/note") == [{"note": "too high"}]
 
 
+def test_each_of_several_ids_is_tried(server: FakeServer, labq: RunLabq) -> None:
+    server.add("POST", r"/v1/jobs/9999/cancel", lambda r: error(404, "not_found", "there is no job 9999"))
+    server.add_json("POST", "/v1/jobs/66/cancel", {"cancelled": ["66"], "stopping": [], "already": []})
+    server.add("GET", "/v1/jobs/9999", lambda r: error(404, "not_found", "there is no job 9999"))
+    server.add_json("GET", "/v1/jobs/66", job(66, state="cancelled", verdict="Cancelled."))
+    for ids in (["66", "9999"], ["9999", "66"]):
+        done = labq("cancel", *ids)
+        assert (done.returncode, done.stdout) == (1, "job 66 cancelled\n")
+        assert "there is no job 9999" in done.stderr
+        done = labq("wait", *ids)
+        assert (done.returncode, done.stdout) == (66, "job 66: Cancelled.\n")
+        assert "there is no job 9999" in done.stderr
+    assert labq("wait", "9999").returncode == 66
+
+
 def test_rerun_sends_only_what_changes(submitting: FakeServer, labq: RunLabq) -> None:
     spec = {"image": "x", "env": {"A": "1"}, "secrets": ["KEY"]}
     submitting.add_json("GET", "/v1/jobs/3", job(3) | {"spec": spec})
@@ -321,6 +338,53 @@ def test_fetch_unpacks_and_says_what_it_left_out(server: FakeServer, labq: RunLa
     assert done.returncode == 1
     assert (tmp_path / "labq-outputs" / "3" / "model.npz").read_bytes() == b"data"
     assert not (tmp_path / "labq-outputs" / "evil").exists()
+
+
+def outputs(*names: str) -> bytes:
+    """A tar of outputs."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO(b""))
+    return out.getvalue()
+
+
+def test_fetch_says_what_is_not_there_and_why(server: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
+    waiting = {"state": "queued", "attempt": 0, "started_at": None, "verdict": None}
+    tasks = [
+        job(0, id="5.0", index=0, **ENDED),
+        job(0, id="5.1", index=1),
+        job(0, id="5.2", index=2, **waiting),
+    ]
+    server.add_json("GET", "/v1/jobs/5", {"id": "5", "array": True, "jobs": tasks})
+    server.add("GET", "/v1/jobs/5.0/outputs", lambda r: (200, {}, outputs()))
+    server.add("GET", "/v1/jobs/5.1/outputs", lambda r: (200, {}, outputs("a")))
+    done = labq("fetch", "5")
+    assert (done.returncode, done.stdout) == (1, "labq-outputs/5/1/a\n")
+    assert done.stderr.splitlines() == [
+        "job 5.0 left nothing in /outputs: only what a job writes there is kept",
+        "job 5.1 is still running; this is what it has written so far",
+        "job 5.2 has not run yet; labq why 5.2 says why it waits",
+        "1 file in labq-outputs/5",
+    ]
+    assert os.listdir(tmp_path / "labq-outputs" / "5") == ["1"]
+
+
+def test_fetch_waits_for_outputs_that_are_on_their_way(server: FakeServer, labq: RunLabq) -> None:
+    away = {
+        "error": {
+            "code": "conflict",
+            "what": "they are on their way",
+            "next": "",
+            "details": {"retry_after": 0},
+        }
+    }
+    replies = [as_json(409, away), as_json(409, away), (200, {}, outputs("a"))]
+    server.add_json("GET", "/v1/jobs/3", job(3, **ENDED))
+    server.add("GET", "/v1/jobs/3/outputs", lambda r: replies.pop(0))
+    done = labq("fetch", "3")
+    assert (done.returncode, done.stdout) == (0, "labq-outputs/3/a\n")
+    assert done.stderr.count("they are on their way; waiting for them") == 1
 
 
 def test_logs_pass_bytes_unchanged(server: FakeServer, labq_env: Mapping[str, str]) -> None:
@@ -368,13 +432,25 @@ def test_doctor_says_ok_or_what_to_do(server: FakeServer, labq: RunLabq, tmp_pat
         "you are hiro",
         "FAIL  disk: 1 % left",
         "next: free some",
-        "clock",
     ):
         assert part in done.stdout
     findings = json.loads(labq("doctor", "--json").stdout)
     assert {"name", "ok", "what", "next"} == set(findings[0])
     away = labq("doctor", LABQ_SERVER="http://127.0.0.1:9")
     assert (away.returncode, "labq up" in away.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"), [(0, "ok    clock: within 2 s"), (90, "FAIL  clock: "), (-90, "FAIL  clock: ")]
+)
+def test_doctor_compares_the_clocks(server: FakeServer, labq: RunLabq, ahead: float, said: str) -> None:
+    server.add("GET", "/readyz", lambda r: as_json(200, {"ok": True, "now": rfc3339(now() - ahead)}))
+    server.add_json("GET", "/v1/doctor", [])
+    done = labq("doctor")
+    assert said in done.stdout
+    assert ("timedatectl" in done.stdout) == (ahead != 0)
+    if ahead:
+        assert f"is {90} s {'ahead of' if ahead > 0 else 'behind'} the server's" in done.stdout
 
 
 def test_config_hides_the_token(labq: RunLabq) -> None:

@@ -6,6 +6,9 @@ import httpx
 import pytest
 from integration.scheduler_api.server_process import Server, error_of, name_of, submit
 
+from labq.cli.render.moments import epoch
+from labq.clock import now
+
 
 @pytest.mark.parametrize(
     "header", [None, "Bearer", "Basic YWxpY2U6eA==", "Bearer labq_nobody", "Bearer \x80"]
@@ -20,7 +23,9 @@ def test_a_request_without_a_known_token_is_refused(server: Server, header: str 
 
 def test_health_needs_no_token(server: Server) -> None:
     assert httpx.get(f"{server.url}/healthz").json()["ok"] is True
-    assert httpx.get(f"{server.url}/readyz").json() == {
+    ready = httpx.get(f"{server.url}/readyz").json()
+    assert abs((epoch(ready.pop("now")) or 0) - now()) < 2
+    assert ready == {
         "ok": True,
         "redis": True,
         "board": True,

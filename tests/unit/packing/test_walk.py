@@ -77,6 +77,20 @@ def test_the_dockerfiles_own_ignore_file_comes_first(root: Path) -> None:
     assert paths(root) == [".dockerignore", "Dockerfile", "Dockerfile.dockerignore", "a"]
 
 
+def test_labqs_own_files_are_left_out_unless_they_are_put_back(root: Path) -> None:
+    write(root, "labq.toml", "labq-outputs/3/model", "sub/labq.toml", "a")
+    assert paths(root) == ["Dockerfile", "a", "sub/", "sub/labq.toml"]
+    (root / ".dockerignore").write_text("a\nsub\n!labq.toml\n!labq-outputs\n")
+    assert paths(root) == [
+        ".dockerignore",
+        "Dockerfile",
+        "labq-outputs/",
+        "labq-outputs/3/",
+        "labq-outputs/3/model",
+        "labq.toml",
+    ]
+
+
 def test_a_linked_dockerfile_is_sent_with_its_target(root: Path) -> None:
     write(root, "docker/real")
     (root / "Dockerfile").unlink()
