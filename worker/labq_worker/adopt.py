@@ -6,7 +6,7 @@ import logging
 
 from labq import wire
 from labq.clock import now
-from labq.errors import BadInputError
+from labq.errors import BadInputError, LabqError
 from labq.ids import check_job_id
 from labq.states import JobState
 from labq_worker.containers import Seen
@@ -45,19 +45,30 @@ class Reconciler:
         found = [_found(seen, context.host.agent) for seen in containers]
         actions, self._suspects = plan_reconcile(found, leases, working, self._suspects, sure=sure)
         for action in actions:
-            try:
-                self._apply(action)
-            except EngineError as error:
-                log.warning("%s: %s", action, error)
+            self._safely(action)
         self._stop_what_is_to_stop()
 
+    def _safely(self, action: Action) -> None:
+        """Do one thing; what fails is planned again in a few seconds and keeps nobody else waiting."""
+        try:
+            self._apply(action)
+        except (EngineError, LabqError, OSError) as error:
+            log.warning("%s: %s", action, error)
+        except Exception:
+            log.exception("%s: a fault of labq's own", action)
+
     def _stop_what_is_to_stop(self) -> None:
-        """Do what a stop message asked for that was lost."""
+        """Do what a stop message asked for that was lost, and watch over time limits that nobody watches."""
         idle = {attempt.job_id: attempt for attempt in self._context.attempts.all() if not attempt.stopping}
         for job in self._context.store.jobs.get_many(idle):
             attempt = idle[job.id]
-            if job.state is JobState.STOPPING and job.lease == attempt.lease:
+            if job.lease != attempt.lease:
+                continue
+            unwatched = attempt.started and not attempt.time_armed
+            if job.state is JobState.STOPPING:
                 self._runner.stopper.asked(attempt)
+            elif job.state is JobState.RUNNING and job.started_at is not None and unwatched:
+                self._runner.limit_time(attempt, job, job.started_at)
 
     def _apply(self, action: Action) -> None:
         match action:

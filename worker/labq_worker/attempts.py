@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,20 +20,16 @@ class Attempt:
         Attributes:
             container: the engine's id once it is created.
             started: its first process runs, or ran.
-            noted: the store knows that it runs.
-            stop_wanted: a stop was asked for; whoever starts it looks here.
             fenced: its lease is gone; nothing of it is written to the store any more.
             cancelled_at_start: it was cancelled while its container was being made, and killed at once.
             closing: its end is being told to the store; nobody else touches the container.
             ended: its container runs no more.
-            done: nobody works on it any more.
+            time_armed: somebody stops it when its time is over.
         """
         self.job_id, self.number, self.lease = job_id, number, lease
         self.container = ""
         self.cgroup_parent = ""
         self.started = False
-        self.noted = False
-        self.stop_wanted = False
         self.fenced = False
         self.cancelled_at_start = False
         self.closing = False
@@ -40,9 +37,10 @@ class Attempt:
         self.peak_file: Path | None = None
         self.image_id = ""
         self.ended = threading.Event()
-        self.done = threading.Event()
         self.lock = threading.Lock()
+        self.sending = threading.Lock()
         self.stopping = False
+        self.time_armed = False
         self.signals = Signals()
         self._timers: list[Timer] = []
 
@@ -50,13 +48,32 @@ class Attempt:
         """Return job and attempt."""
         return f"job {self.job_id} attempt {self.number}"
 
-    def note_signal(self, name: str) -> None:
-        """Note that a signal is being sent."""
-        with self.lock:
-            kill = name == "SIGKILL"
-            self.signals = replace(
-                self.signals, sigterm=self.signals.sigterm or not kill, sigkill=self.signals.sigkill or kill
-            )
+    def send(self, name: str, deliver: Callable[[], bool]) -> bool:
+        """Send a signal and note it when it arrived: one that came after the end explains nothing.
+
+        Args:
+            name: the signal.
+            deliver: sends it; returns whether it arrived.
+
+        Raises:
+            EngineError: nobody knows whether it arrived; the end is judged by its time.
+        """
+        with self.sending:
+            try:
+                arrived = deliver()
+            except Exception:
+                self.signals = replace(self.signals, unknown=True)
+                raise
+            if arrived and name == "SIGKILL":
+                self.signals = replace(self.signals, sigkill=True)
+            elif arrived:
+                self.signals = replace(self.signals, sigterm=True)
+            return arrived
+
+    def signals_sent(self) -> Signals:
+        """Return what was sent, once what is on its way has arrived or has not: a container may end before we know."""
+        with self.sending:
+            return self.signals
 
     def keep(self, timer: Timer) -> None:
         """Cancel this timer when the container has ended."""
@@ -95,7 +112,6 @@ class Attempts:
         """Nobody works on it any more."""
         with self._lock:
             self._by_lease.pop(attempt.lease, None)
-        attempt.done.set()
 
     def get(self, lease: str) -> Attempt | None:
         """Return the attempt under a lease."""

@@ -102,7 +102,7 @@ def _from_engine(context: Context, attempt: Attempt, log: AttemptLog, *, to_the_
 def _removed_by_force(context: Context, attempt: Attempt, seen: Seen | None) -> Seen | None:
     """Return None for a container that somebody removes: ``docker rm -f`` kills first."""
     killed = seen is not None and seen.exit_code == 137 and not seen.oom_killed
-    if not killed or attempt.signals.sigkill:
+    if not killed or attempt.signals_sent().sigkill:
         return seen
     threading.Event().wait(REMOVAL)
     return _look(context, attempt)

@@ -151,7 +151,7 @@ class NodeWorker(SimpleWorker):
             if data is None:
                 log.info("message %s has expired; reconcile does what it asked for", job.id)
             else:
-                name, args = read_message(data, self.obeyed)  # type: ignore[arg-type]
+                name, args = read_message(data, self.obeyed)
                 self.handlers[name](*args)
         except RefusedError as error:
             log.error("refused message %s on queue %s: %s", job.id, queue.name, error)  # noqa: TRY400

@@ -104,7 +104,7 @@ class Runner:
         started_at = now()
         attempt.started = True
         self.note_running(attempt, job, started_at)
-        self._limit_time(attempt, job, started_at)
+        self.limit_time(attempt, job, started_at)
         return lambda: self._see_through(attempt, stream, started_at)
 
     def _launch(self, attempt: Attempt, job: Job) -> Stream:
@@ -167,7 +167,9 @@ class Runner:
         else:
             gone = SeenEnd(None, started_at=job.started_at, finished_at=now())
             tell_end(
-                self._context, attempt, lambda latest: end_facts.ended(latest, gone, attempt.signals, (), 0)
+                self._context,
+                attempt,
+                lambda latest: end_facts.ended(latest, gone, attempt.signals_sent(), (), 0),
             )
         self._clean_up(attempt)
 
@@ -188,11 +190,10 @@ class Runner:
         started_at = job.started_at or seen.started_at or now()
         if job.state is JobState.STARTING:
             self.note_running(attempt, job, started_at)
-        attempt.noted = True
         if job.state is JobState.STOPPING and job.stop is not None and not seen.over:
             self.stopper.begin(attempt, job.grace, job.stop.at)
         elif not seen.over:
-            self._limit_time(attempt, job, started_at)
+            self.limit_time(attempt, job, started_at)
         self._see_through(attempt, None, started_at)
 
     def note_running(self, attempt: Attempt, job: Job, started_at: float) -> None:
@@ -200,7 +201,6 @@ class Runner:
         running = moves.running(job, started_at, attempt.image_id)
         try:
             self._context.store.jobs.move(job, running, now=now(), by=self._context.by)
-            attempt.noted = True
         except UnavailableError:
             attempt.keep(self._context.timers.after(1.0, lambda: self._note_later(attempt, started_at)))
         except (StaleError, NotFoundError):
@@ -209,7 +209,7 @@ class Runner:
     def _note_later(self, attempt: Attempt, started_at: float) -> None:
         try:
             job = self._context.store.jobs.get(attempt.job_id)
-        except (UnavailableError, NotFoundError):
+        except LabqError:
             attempt.keep(self._context.timers.after(1.0, lambda: self._note_later(attempt, started_at)))
             return
         if job.lease == attempt.lease and job.state is JobState.STARTING:
@@ -225,11 +225,11 @@ class Runner:
         elif job.state is JobState.STOPPING:
             attempt.cancelled_at_start = True
         else:
-            attempt.noted = True
             return
         self.stopper.kill(attempt)
 
-    def _limit_time(self, attempt: Attempt, job: Job, started_at: float) -> None:
+    def limit_time(self, attempt: Attempt, job: Job, started_at: float) -> None:
+        """Stop the container when its time is over."""
         if job.spec.time is not None:
             self.stopper.at_time_limit(attempt, started_at + job.spec.time - now())
 
@@ -249,7 +249,7 @@ class Runner:
                 lambda job: (
                     end_facts.not_started(job, "cancelled")
                     if attempt.cancelled_at_start
-                    else end_facts.ended(job, end, attempt.signals, tail, attempt.peak_memory)
+                    else end_facts.ended(job, end, attempt.signals_sent(), tail, attempt.peak_memory)
                 ),
                 started_at=started_at,
             )

@@ -29,7 +29,6 @@ class Stopper:
 
     def asked(self, attempt: Attempt) -> None:
         """Begin to stop the container when the store says that it is to stop."""
-        attempt.stop_wanted = True
         if not attempt.started or attempt.ended.is_set():
             return  # whoever starts it finds out by itself
         try:
@@ -58,11 +57,13 @@ class Stopper:
 
     def at_time_limit(self, attempt: Attempt, seconds: float) -> None:
         """Stop the container in so many seconds because its time is over."""
+        attempt.time_armed = True
         attempt.keep(self._context.timers.after(seconds, lambda: self._time_is_over(attempt)))
 
     def _time_is_over(self, attempt: Attempt) -> None:
         if attempt.ended.is_set():
             return
+        attempt.time_armed = False
         try:
             job = self._context.store.jobs.get(attempt.job_id)
             if job.lease != attempt.lease:
@@ -81,6 +82,10 @@ class Stopper:
             self.at_time_limit(attempt, AGAIN)
         except NotFoundError:
             return
+        except Exception:
+            # Whatever Redis has against it today: a time limit is not forgotten.
+            log.exception("%s: its time is over, but it could not be stopped; trying again", attempt)
+            self.at_time_limit(attempt, AGAIN)
 
     def _send_after(self, attempt: Attempt, seconds: float, name: str) -> None:
         attempt.keep(self._context.timers.after(seconds, lambda: self._send(attempt, name)))
@@ -88,9 +93,8 @@ class Stopper:
     def _send(self, attempt: Attempt, name: str) -> None:
         if attempt.ended.is_set():
             return
-        attempt.note_signal(name)
         try:
-            arrived = self._context.engine.signal(attempt.container, name)
+            arrived = attempt.send(name, lambda: self._context.engine.signal(attempt.container, name))
         except EngineError as error:
             log.warning("%s: %s could not be sent, trying again: %s", attempt, name, error)
             self._send_after(attempt, AGAIN, name)
