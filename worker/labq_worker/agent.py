@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
 import threading
 from collections.abc import Callable
-from typing import IO
 
 from labq import __version__
 from labq.clock import now
-from labq.errors import ConflictError, UnavailableError
+from labq.errors import UnavailableError
 from labq.node import Gpu, Node
 from labq.store import Store
 from labq_worker import machine, tasks
@@ -23,6 +21,7 @@ from labq_worker.container_args import Host
 from labq_worker.containers import Engine, EngineInfo
 from labq_worker.context import Context, NoShipping
 from labq_worker.contexts import ContextSource
+from labq_worker.data_dir import check_data_dir, take_data_dir
 from labq_worker.engine_errors import EngineError
 from labq_worker.follow import sample_memory
 from labq_worker.gpus import Nvml
@@ -55,11 +54,11 @@ class Agent:
 
         Raises:
             ConflictError: another agent uses the data directory.
-            BadInputError: a setting is not legal.
+            BadInputError: a setting is not legal, or the data directory is not what the settings say.
         """
         self.config = config
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = _only_one(config)
+        check_data_dir(config)
+        self._lock = take_data_dir(config.data_dir, config.name)
         agent = machine.agent_id(config.data_dir, secrets.token_hex(8))
         nvml = Nvml()
         gpus = _gpus(config, nvml)
@@ -172,18 +171,6 @@ class Agent:
         last_moment = threading.Timer(LAST_MOMENT, os._exit, (0,))
         last_moment.daemon = True
         last_moment.start()
-
-
-def _only_one(config: AgentConfig) -> IO[str]:
-    handle = (config.data_dir / f"agent-{config.name}.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConflictError(
-            f"another agent of node {config.name} uses {config.data_dir}",
-            "stop it first (systemctl stop labq-worker), or give this one a name of its own: --name",
-        ) from None
-    return handle
 
 
 def _gpus(config: AgentConfig, nvml: Nvml) -> tuple[Gpu, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from labq import wire
+from labq import __version__, wire
 from labq.errors import BadInputError
 from labq.ids import check_job_id
 from labq.spec_values import context_digest
@@ -32,6 +32,8 @@ class DataDir:
         try:
             for path in (self.root, self.contexts, self.logs, self.logs / "images", self.outputs):
                 path.mkdir(parents=True, exist_ok=True, mode=0o750)
+            # An agent looks for it (labq_worker/data_dir.py): one that sends its files away must not do so from here.
+            (self.root / "server.json").write_text(f'{{"labq": "server", "version": "{__version__}"}}\n')
         except OSError as error:
             raise BadInputError(
                 f"LABQ_DATA_DIR {str(self.root)!r} cannot be used: {error.strerror}",

@@ -67,6 +67,8 @@ class AgentNode:
         """Start the agent and wait until it takes work."""
         before = self._workers()
         self.data.mkdir(parents=True, exist_ok=True)
+        if self.env["LABQ_SHARED_FILES"] == "1":
+            (self.data / "server.json").write_text("{}")  # as the server does
         command = [sys.executable, "-X", "dev" if os.environ.get("LABQ_TEST_DEV") else "utf8", "-m", "labq_worker",
                    "--name", self.name, "--data-dir", str(self.data), "--log-level", "debug"]  # fmt: skip
         with self.logfile.open("ab") as log:
