@@ -99,9 +99,10 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _unknown(name: str, known: list[str]) -> BadInputError:
+    from labq.cli.verbs import MEANT
     from labq.errors import closest
 
-    near = closest(name, known)
+    near = MEANT.get(name) or closest(name, known)
     if near:
         return BadInputError(f"labq has no command {name!r}", f"did you mean `labq {near}`?")
     return BadInputError(f"labq has no command {name!r}", "`labq --help` lists them")

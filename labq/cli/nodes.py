@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def declare(parser: common.Parser) -> None:
     """Declare the flags."""
     parser.add_argument("node", metavar="NODE", nargs="?", help="this one only")
+    parser.add_argument("--remove", metavar="NAME", help="admin: forget a node that is gone for good")
     common.add_json(parser)
 
 
@@ -24,6 +25,10 @@ def run(options: Any) -> int:
     from labq.clock import now
 
     client = common.client(options)
+    if options.remove:
+        client.remove_node(options.remove)
+        print(f"node {options.remove} is forgotten; it is known again when its labq-worker starts")
+        return 0
     found = client.node(options.node) if options.node else client.nodes()
     if options.json:
         terminal.print_json(found)

@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint as ours."""
-        raise BadInputError(f"{self.prog}: {message}", f"`{self.prog} --help` shows what is legal")
+        raise BadInputError(f"{self.prog}: {_plain(message)}", f"`{self.prog} --help` shows what is legal")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -97,6 +97,23 @@ def parse(verb: str, module: ModuleType, argv: Sequence[str]) -> Any:
     if parser.takes_command:
         setattr(options, COMMAND, command)
     return options
+
+
+def _plain(message: str) -> str:
+    """Return argparse's complaint in our words.
+
+    >>> _plain("argument -f/--follow: ignored explicit argument 'yes'"), _plain("argument --tag: expected one argument")
+    ("--follow takes no value, not 'yes'", '--tag needs a value')
+    """
+    flag, colon, rest = message.removeprefix("argument ").partition(": ")
+    name = flag.rpartition("/")[2]
+    if colon and rest.startswith("ignored explicit argument "):
+        return f"{name} takes no value, not {rest.removeprefix('ignored explicit argument ')}"
+    if colon and rest == "expected one argument":
+        return f"{name} needs a value"
+    if flag == "the following arguments are required":
+        return f"{rest} is missing"
+    return message
 
 
 def _joined(parser: Parser, words: list[str]) -> list[str]:

@@ -43,6 +43,8 @@ def run(options: Any) -> int:
 
     _exclude(options)
     order = submitting.read_order(options)
+    if not (options.quiet or options.json):
+        submitting.warn_of_shell(options.command)
     client = common.client(options)
     client.session.on_away = terminal.note
     if options.dry_run:

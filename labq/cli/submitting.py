@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from labq.cli import flags, project_file, request, terminal
 from labq.clock import now
@@ -63,6 +63,11 @@ def read_order(options: Any) -> Order:
             f"labq submit: both a directory ({directory!r}) and an image ({given['image']!r}) were named",
             "name one of them; to set the image in the directory's settings, write image = … into its labq.toml",
         )
+    if directory is not None and os.path.isfile(directory):
+        raise BadInputError(
+            f"{directory} is a file; give the directory that holds the Dockerfile",
+            "labq submit DIR, or with a command of your own: labq submit DIR -- CMD…",
+        )
     file = project_file.read(directory) if directory is not None else {}
     where = os.path.abspath(directory) if directory is not None else request.image_name(given["image"])
     spec = request.spec_of(
@@ -84,6 +89,13 @@ def read_order(options: Any) -> Order:
         order.file = {key: value for key, value in file.items() if key not in given}
         order.file_path = os.path.join(directory, project_file.NAME)
     return order
+
+
+def warn_of_shell(command: Sequence[str] | None) -> None:
+    """Say it when what stands behind ``--`` is one word that only a shell would take apart."""
+    if command and len(command) == 1 and (" " in command[0].strip() or "&&" in command[0]):
+        word = "'" + command[0].replace("'", "'\"'\"'") + "'"
+        terminal.note(f"warning: {word} is one word: a program of that name; to use a shell: -- sh -c {word}")
 
 
 def send(client: Client, order: Order, *, quiet: bool) -> dict[str, Any]:

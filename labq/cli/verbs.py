@@ -29,6 +29,11 @@ VERBS = {
     "completion": "completion of commands for bash, zsh or fish",
     "version": "the version",
 }
+#: What people type who come from elsewhere.
+MEANT = {
+    "stop": "cancel", "kill": "cancel", "status": "show", "info": "show", "queue": "ls", "list": "ls", "ps": "ls",
+    "download": "fetch", "get": "fetch", "run": "submit",
+}  # fmt: skip
 _GROUPS = (
     ("jobs", "submit ls show logs wait why cancel fetch note rerun"),
     ("machines", "nodes top doctor drain resume user"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lab:
-    """``nodes``, ``node``, ``drain``, ``resume``, ``gpus``, ``image``, ``me``, ``doctor``, people."""
+    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``image``, ``me``, ``doctor``, people."""
 
     session: Session
 
@@ -34,6 +34,10 @@ class Lab:
     def resume(self, name: str) -> Any:
         """Place jobs on a node again (admin)."""
         return self.session.json("POST", f"/v1/nodes/{part(name)}/resume", body={}, repeat=True)
+
+    def remove_node(self, name: str) -> Any:
+        """Forget a node that is gone (admin)."""
+        return self.session.json("DELETE", f"/v1/nodes/{part(name)}")
 
     def gpus(self) -> list[dict[str, Any]]:
         """Return every GPU with who holds it."""

@@ -89,7 +89,10 @@ def _gpus(job: Job) -> str:
 def _host(job: Job, spec: Mapping[str, Any]) -> str:
     cpus = job.get("cpus") or spec.get("cpus")
     memory = about_bytes(job["memory"]) if job.get("memory") else spec.get("memory")
-    parts = [f"{cpus:g} cores" if isinstance(cpus, float | int) else "", str(memory or "")]
+    parts = [
+        f"{cpus:g} core{'' if cpus == 1 else 's'}" if isinstance(cpus, float | int) else "",
+        str(memory or ""),
+    ]
     return ", ".join(part for part in parts if part)
 
 
@@ -114,8 +117,8 @@ def _attempts(job: Job) -> list[str]:
 def _next(job: Job) -> str:
     number, state = job["id"], job["state"]
     if state in {"succeeded", "failed", "cancelled"}:
-        last = f"labq rerun {number}"
-        return f"labq logs {number} · labq fetch {number} · {last}"
+        fetch = f" · labq fetch {number}" if job.get("started_at") or job.get("attempt") else ""
+        return f"labq logs {number}{fetch} · labq rerun {number}"
     follow = f"labq logs -f {number}"
     return (
         f"{follow} · labq why {number} · labq cancel {number}"

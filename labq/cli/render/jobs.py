@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labq.cli.render.moments import about, between
-from labq.cli.render.text import clean, table
+from labq.cli.render.text import clean, clip, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ STATE_COLOURS = {
     "queued": "yellow", "starting": "cyan", "running": "green", "stopping": "yellow",
     "succeeded": "", "failed": "red", "cancelled": "grey",
 }  # fmt: skip
+#: Columns below which the reason gets the room of node and waiting time, and the state stands alone.
+NARROW = 100
 #: End reasons that say no more than the state.
 _PLAIN_REASONS = {"completed", "cancelled_by_user"}
 
@@ -60,14 +62,15 @@ def jobs_table(
         owners: show whose they are.
         colours: colour the states.
     """
+    narrow = width < NARROW
     head = ["ID", "NAME", "STATE", "OWNER", "GPUS", "NODE", "WAITED", "RAN", "WHY / NOTE"]
     rows, paints = [], []
     for job in jobs:
         rows.append(
             [
                 str(job["id"]),
-                clean(str(job.get("name") or "")),
-                state_text(job),
+                clip(clean(str(job.get("name") or "")), 12 if narrow else 64),
+                str(job["state"]) if narrow else state_text(job),
                 clean(str(job.get("owner") or "")),
                 gpus_text(job),
                 clean(str(job.get("node") or "-")),
@@ -80,6 +83,8 @@ def jobs_table(
     drop = [] if owners else [3]
     if not any(row[8] for row in rows):
         drop.append(8)
+    elif narrow:  # why it waits or failed is worth more
+        drop += [5, 6]
     keep = [i for i in range(len(head)) if i not in drop]
     shrink = [keep.index(i) for i in (8, 1, 2, 4) if i in keep]
     return table(
@@ -87,9 +92,9 @@ def jobs_table(
         [[row[i] for i in keep] for row in rows],
         width,
         shrink=shrink,
-        drop=[keep.index(i) for i in (8, 6, 4, 5, 3) if i in keep],
+        drop=[keep.index(i) for i in (6, 5, 8, 4, 3) if i in keep],
         colour_of=[[paint[i] for i in keep] for paint in paints] if colours else None,
-        numbers=[keep.index(6), keep.index(7)],
+        numbers=[keep.index(i) for i in (6, 7) if i in keep],
     )
 
 

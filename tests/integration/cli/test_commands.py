@@ -112,6 +112,12 @@ def test_what_cannot_run_is_refused_before_the_upload(
     assert not submitting.contexts
 
 
+def test_one_word_for_a_shell_is_warned_of(submitting: FakeServer, labq: RunLabq) -> None:
+    done = labq("submit", "--image", "x", "--", "echo hi && ls")
+    assert "to use a shell: -- sh -c 'echo hi && ls'" in done.stderr
+    assert "shell" not in labq("submit", "--image", "x", "--", "sh", "-c", "echo hi && ls").stderr
+
+
 def test_secrets_travel_apart_from_the_spec(submitting: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from a file\n")
     done = labq("submit", "--image", "x", "--secret", "KEY", "--secret", "FILE=key", KEY="hidden")
@@ -416,6 +422,8 @@ def test_admin_verbs(server: FakeServer, labq: RunLabq) -> None:
     assert labq("drain", "n1", "new", "fan").returncode == 0
     assert server.bodies("POST", "/v1/nodes/n1/drain") == [{"reason": "new fan"}]
     assert labq("resume", "n1").returncode == 0
+    server.add("DELETE", "/v1/nodes/n1", lambda r: (204, {}, b""))
+    assert labq("nodes", "--remove", "n1").stdout.startswith("node n1 is forgotten")
 
 
 def test_doctor_says_ok_or_what_to_do(server: FakeServer, labq: RunLabq, tmp_path: Path) -> None:

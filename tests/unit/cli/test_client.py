@@ -208,9 +208,43 @@ def test_bytes_pass_unchanged_and_remarks_go_elsewhere() -> None:
     )
     assert out == raw + b"e"
     assert notes == [
-        "job 3 waits: it waits for n1", "  | Step 1/2", "  | Step 2/2", "job 3 is running on n1", "labq: taken up again",
+        "job 3 waits: it waits for n1", "  | Step 1/2", "  | Step 2/2", "job 3 is running on n1", "\nlabq: taken up again",
     ]  # fmt: skip
     assert follower.final == {"id": "3", "state": "failed", "verdict": "Failed."}
+
+
+def test_the_output_of_a_build_is_readable_and_whole_before_the_start() -> None:
+    log = b"Step 1/2 : FROM a\n ---> 0123456789ab\n ---> Running in 0123456789ab\n\n\x1b[91mWARNING: pip\x1b[0m\n\x1b[0m"
+    _, notes, _ = follow(
+        news("state", id="3", state="queued", why="it is built"),
+        news("build", text=log + b"Removing intermediate"),
+        news("state", id="3", state="starting", node="n1", attempt=1),
+        news("build", text=b" container 0123456789ab\n ---> Using cache\nSuccess"),
+        news("state", id="3", state="running", node="n1"),
+    )
+    assert notes == [
+        "job 3 waits: it is built", "  | Step 1/2 : FROM a", "  | WARNING: pip", "  |  ---> Using cache", "  | Success",
+        "job 3 is starting on n1", "job 3 is running on n1",
+    ]  # fmt: skip
+
+
+def test_a_retry_says_which_attempt_ended() -> None:
+    _, notes, _ = follow(
+        news("state", id="19", state="starting", node="n1", attempt=1),
+        news("state", id="19", state="running", node="n1"),
+        news("state", id="19", state="queued", why="Failed: exit code 1 after 2s."),
+        news(
+            "state",
+            id="19",
+            state="queued",
+            why="attempt 1 ended (exit_code); it is tried again at noon",
+            attempt=1,
+        ),
+    )
+    assert notes[2:] == [
+        "job 19: attempt 1 ended (Failed: exit code 1 after 2s); it waits for the next",
+        "job 19 waits: attempt 1 ended (exit_code); it is tried again at noon",
+    ]
 
 
 def test_one_stream_and_timestamps() -> None:

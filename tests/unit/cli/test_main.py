@@ -69,6 +69,11 @@ def test_every_verb_has_a_module_with_help(capsys: pytest.CaptureFixture[str]) -
     ("argv", "status", "said"),
     [
         (["lss"], 2, ["'lss'", "did you mean `labq ls`?"]),
+        (["stop"], 2, ["did you mean `labq cancel`?"]),
+        (["ps"], 2, ["did you mean `labq ls`?"]),
+        (["submit", ".", "--follow=yes"], 64, ["--follow takes no value, not 'yes'"]),
+        (["ls", "--tag"], 2, ["--tag needs a value"]),
+        (["submit", __file__], 2, ["test_main.py is a file; give the directory that holds the Dockerfile"]),
         (["xyzzy"], 2, ["'xyzzy'", "labq --help"]),
         (["ls", "--limitt", "3"], 2, ["'--limitt'", "did you mean --limit?"]),
         (["ls", "--limit", "many"], 2, ["'many'", "whole number"]),

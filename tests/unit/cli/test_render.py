@@ -85,6 +85,24 @@ def test_what_a_row_says(changes: dict[str, Any], said: list[str]) -> None:
         assert part in shown
 
 
+def test_a_narrow_terminal_gives_its_room_to_the_reason() -> None:
+    rows = [
+        a_job(state="failed", end_reason="exit_code", exit_code=1, verdict="Failed: exit code 1 after 5s.", name="n" * 40),
+        a_job(id="7", simulated=True),
+    ]  # fmt: skip
+    shown = jobs.jobs_table(rows, NOW, 80)
+    assert "exit code 1 after 5s." in shown
+    assert "failed  " in shown
+    assert "(sim)" in shown
+
+
+def test_a_job_that_never_ran_is_not_offered_to_be_fetched() -> None:
+    view = a_job(state="failed", started_at=None, attempt=0, spec={}, attempts=[], cpus=1.0)
+    assert "labq fetch" not in job.job_block(view, NOW)
+    assert "1 core\n" in job.job_block(view, NOW)
+    assert "labq fetch 12" in job.job_block(view | {"attempt": 1}, NOW)
+
+
 def test_colours_only_when_asked_and_more_is_told() -> None:
     assert "\x1b" not in jobs.jobs_table([a_job()], NOW, 100)
     assert "\x1b[32m" in jobs.jobs_table([a_job()], NOW, 100, colours=True)
