@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from labq.errors import (
@@ -84,6 +84,7 @@ class JobStore:
         idempotency_key: str = "",
         secrets: Mapping[str, str] | None = None,
         max_queued: int = 20_000,
+        recorded: Container[str] = (),
     ) -> Submission:
         """Make the job, or one job for each index, in one step; all or none.
 
@@ -94,6 +95,7 @@ class JobStore:
             idempotency_key: a second request with the same key and owner makes nothing.
             secrets: values by name; deleted when the job ends.
             max_queued: most jobs that the owner may have queued.
+            recorded: ids that the records know: it may wait for them though Redis has forgotten them.
 
         Raises:
             NotFoundError: a dependency does not exist.
@@ -105,7 +107,7 @@ class JobStore:
         _check_readable(first, flat)
         for name in ("v", "id", "seq", "state", "array", "index"):
             flat.pop(name, None)
-        after = [str(dependency.job) for dependency in first.spec.after]
+        after = [str(dependency.job) for dependency in first.spec.after if dependency.job not in recorded]
         index_text = "" if indices is None else json.dumps(list(indices), separators=(",", ":"))
         answer = self._redis.script(
             "submit",

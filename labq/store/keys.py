@@ -5,7 +5,8 @@ labq:seq                   string  for ever          submit.lua    last job numb
 labq:job:<id>              hash    keep_jobs at end  submit/move   the record (labq/job.py, flat form)
 labq:jobs:active           zset    for ever          submit/move   ids not yet final, score = seq
 labq:jobs:ended            zset    keep_jobs         move.lua      ids that are final, score = ended_at
-labq:array:<id>            string  keep_jobs         submit.lua    JSON list of the indices of an array
+labq:array:<id>            string  keep_jobs at end  submit.lua    JSON list of the indices of an array
+labq:array:<id>:left       string  until the end     submit/move   number of the array's tasks that have not ended
 labq:secrets:<id>          hash    until the end     submit/move   secret name -> value; never read back by the API
 labq:queued:<owner>        string  for ever          submit/move   number of the owner's queued jobs
 labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON {ids it made, fingerprint of the request}

@@ -9,10 +9,11 @@ from typing import Protocol
 
 from labq import moves
 from labq.ending import Judgement
+from labq.errors import LabqError, UnavailableError
 from labq.image import ImageOnNode
 from labq.moves import Claim
 from labq.node import Node
-from labq.store import BusyError, StaleError, Store
+from labq.store import BusyError, FencedError, StaleError, Store
 from labq_scheduler.decisions import Decisions, Prepare, Refuse, Start
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Applied:
     last_event: str = ""
     started: int = 0
     stale: int = 0
+    #: decisions that could not be carried out and were skipped
+    failed: int = 0
 
 
 def apply(
@@ -54,7 +57,7 @@ def apply(
     for refusal in decisions.refusals:
         _counted(done, _refuse, refusal, store, now, fence)
     for prepare in decisions.prepares:
-        done.last_event = _prepare(prepare, store, messages, now)
+        _counted(done, _prepare, prepare, store, messages, now)
     for start in decisions.starts:
         if start.node in nodes:
             _counted(done, _start, start, store, messages, nodes[start.node], now, fence)
@@ -68,6 +71,12 @@ def _counted(done: Applied, step: object, *args: object) -> None:
     except (StaleError, BusyError) as error:
         done.stale += 1
         log.info("not applied: %s", error.what)
+    except (FencedError, UnavailableError):
+        raise
+    except LabqError as error:
+        # One job that cannot be moved (its record is gone, or broken) must not stop the others.
+        done.failed += 1
+        log.warning("skipped: %s", error.what)
 
 
 def _start(start: Start, store: Store, messages: Messages, node: Node, now: float, fence: int) -> str:

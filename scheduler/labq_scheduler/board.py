@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,11 @@ from labq.spec import JobSpec
 from labq.states import FINAL, HOLDING, JobState
 from labq.store import Event, Store
 from labq.store.events import id_key
+from labq_scheduler.decide import decide
+from labq_scheduler.dependencies import Dependencies, Past
+from labq_scheduler.pending import Pending
 from labq_scheduler.policy.why import why_held
-from labq_scheduler.snapshot import ClassKey, Snapshot, class_key
+from labq_scheduler.snapshot import ClassKey, Rules, Snapshot, class_key
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +38,36 @@ log = logging.getLogger(__name__)
 KEEP_ENDED, KEEP_ENDED_SECONDS = 5000, 86400.0
 #: Specs of equal text are parsed and kept once.
 SPEC_CACHE = 4096
+#: Seconds after which the reasons that the deciding loop gave are worked out here: it is elsewhere, or stuck.
+OLD_REASONS = 3.0
+#: Seconds between two times that they are worked out.
+REASONS_EVERY = 1.0
 _FIELDS_WITHOUT_REPLACE = frozenset({"v", "spec"})
 
 
 class Board:
     """Jobs, images and nodes as of the last event read. One thread writes, all may read."""
 
-    def __init__(self, store: Store) -> None:
-        """Use ``store``; nothing is read before :meth:`start`."""
+    def __init__(self, store: Store, past: Past | None = None, rules: Rules | None = None) -> None:
+        """Use ``store``; nothing is read before :meth:`start`.
+
+        Args:
+            store: the store.
+            past: asks the records for jobs that Redis no longer has; None = there are none.
+            rules: of the site, for saying why a job waits where nobody decides.
+        """
         self._store = store
+        self._rules = rules or Rules()
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}
-        #: why the first of a class waits, written by the loop
-        self.waits: dict[ClassKey, str] = {}
-        self._pending: dict[ClassKey, OrderedDict[str, Job]] = {}
+        self._waits: dict[ClassKey, str] = {}
+        self._waits_said = -1e9
+        self._waits_lock = threading.Lock()
+        self._pending = Pending()
         self._held: OrderedDict[str, Job] = OrderedDict()
         self._holding: dict[str, dict[str, Job]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._arrays: dict[str, list[str]] = {}
+        self._dependencies = Dependencies(store, self.jobs.get, past)
         self._specs: OrderedDict[str, JobSpec] = OrderedDict()
         self._nodes: list[tuple[Node, dict[str, Any]]] = []
         self._nodes_read = -1e9
@@ -116,35 +131,67 @@ class Board:
                 found.setdefault(hold.uuid, []).append(job)
         return found
 
+    def require_loaded(self) -> None:
+        """Wait until what was written before this call is here.
+
+        Raises:
+            UnavailableError: the board holds nothing yet; an empty answer would be a false one.
+        """
+        self.wait_caught_up()
+        if not self._loaded:
+            raise UnavailableError(
+                "the server has not read the lab's state from Redis yet",
+                "try again in a moment; if it stays so: labq doctor, and the server's log",
+                retry_after=1,
+            )
+
+    def say_waits(self, waits: Mapping[ClassKey, str]) -> None:
+        """Note why the first of each class waits, as the deciding loop of this process found."""
+        self._waits, self._waits_said = dict(waits), monotonic()
+
     def why(self, job_id: str) -> str | None:
-        """Return why a queued job waits; None when it does not wait or nobody knows yet."""
+        """Return why a queued job waits; None when it does not wait or nobody knows yet. May ask Redis."""
         job = self.jobs.get(job_id)
         if job is None or job.state is not JobState.QUEUED:
             return None
-        held = why_held(job, now(), self._dependencies([job]))
+        held = why_held(job, now(), self._dependencies.states([job]))
         if held:
             return held
         key = class_key(job.spec, job.image_key)
-        text = self.waits.get(key)
-        first = next(iter(self._pending.get(key, {})), job_id)
+        text = self._reasons().get(key)
+        with self._lock:
+            first = self._pending.first(key) or job_id
         if text is None:
             return "it is next to be considered"
         return text if first == job_id else f"job {first}, which asks for the same, is before it: {text}"
+
+    def _reasons(self) -> Mapping[ClassKey, str]:
+        """Return why classes wait: as the loop said, or worked out here when it is elsewhere."""
+        if monotonic() - self._waits_said > OLD_REASONS:
+            with self._waits_lock:  # one thread works it out, the others wait for that
+                if monotonic() - self._waits_said > OLD_REASONS:
+                    self._waits = dict(decide(self.snapshot(now()), self._rules).waits)
+                    self._waits_said = monotonic() - OLD_REASONS + REASONS_EVERY
+        return self._waits
 
     def snapshot(self, at: float) -> Snapshot:
         """Return what a decision at ``at`` sees; jobs whose time has come leave the held ones."""
         nodes = [node for node, _ in self.nodes()]
         with self._lock:
-            dependencies = self._dependencies(self._held.values())
+            waiting = list(self._held.values())
+        dependencies = self._dependencies.states(
+            waiting
+        )  # outside the lock: it may ask Redis and the records
+        with self._lock:
             for job in list(self._held.values()):
                 if why_held(job, at, dependencies) is None:
                     del self._held[job.id]
-                    self._pend(job)
+                    self._pending.add(job)
             return Snapshot(
                 now=at,
                 nodes=nodes,
                 holding={name: list(jobs.values()) for name, jobs in self._holding.items() if jobs},
-                pending={key: list(jobs.values()) for key, jobs in self._pending.items() if jobs},
+                pending=self._pending.classes(),
                 held=list(self._held.values()),
                 dependencies=dependencies,
                 images=dict(self.images),
@@ -187,7 +234,14 @@ class Board:
         jobs = store.jobs.get_many(ids)
         images = store.images.get_many(store.images.all_keys())
         with self._lock:
-            for index in (self.jobs, self._pending, self._held, self._holding, self._ended, self._arrays):
+            for index in (
+                self.jobs,
+                self._pending,
+                self._held,
+                self._holding,
+                self._ended,
+                self._dependencies,
+            ):
                 index.clear()
             self.images = images
             for job in jobs:
@@ -265,76 +319,28 @@ class Board:
         if old is not None:
             self._unindex(old)
         self.jobs[job.id] = job
-        if job.array and old is None:
-            self._arrays.setdefault(job.array, []).append(job.id)
+        self._dependencies.changed(job)
         if job.state is JobState.QUEUED:
             if job.spec.after or max(job.not_before, job.spec.not_before) > 0:
                 self._held[job.id] = job
             else:
-                self._pend(job)
+                self._pending.add(job)
         elif job.state in HOLDING:
             self._holding.setdefault(job.node or "", {})[job.id] = job
         elif job.state in FINAL:
             self._ended[job.id] = None
             while len(self._ended) > KEEP_ENDED:
-                self._forget(self._ended.popitem(last=False)[0])
-
-    def _pend(self, job: Job) -> None:
-        jobs = self._pending.setdefault(class_key(job.spec, job.image_key), OrderedDict())
-        last = jobs[next(reversed(jobs))] if jobs else None
-        jobs[job.id] = job
-        if last is not None and _order(job) < _order(last):
-            for other in sorted(jobs.values(), key=_order):  # a requeued job keeps its place
-                jobs.move_to_end(other.id)
+                self.jobs.pop(self._ended.popitem(last=False)[0], None)
 
     def _unindex(self, job: Job) -> None:
         if job.state is JobState.QUEUED:
             self._held.pop(job.id, None)
-            key = class_key(job.spec, job.image_key)
-            jobs = self._pending.get(key)
-            if jobs is not None and jobs.pop(job.id, None) is not None and not jobs:
-                del self._pending[key]
-                self.waits.pop(key, None)
+            emptied = self._pending.remove(job)
+            if emptied is not None:
+                self._waits.pop(emptied, None)
         elif job.state in HOLDING:
             self._holding.get(job.node or "", {}).pop(job.id, None)
         self._ended.pop(job.id, None)
-
-    def _forget(self, job_id: str) -> None:
-        job = self.jobs.pop(job_id, None)
-        if job is not None and job.array in self._arrays:
-            tasks = self._arrays[job.array]
-            tasks.remove(job_id)
-            if not tasks:
-                del self._arrays[job.array]
-
-    def _dependencies(self, jobs: Iterable[Job]) -> dict[str, JobState | None]:
-        states: dict[str, JobState | None] = {}
-        for job in list(jobs):
-            for dependency in job.spec.after:
-                if dependency.job not in states:
-                    states[dependency.job] = self._state_of(dependency.job)
-        return states
-
-    def _state_of(self, job_id: str) -> JobState | None:
-        """Return the state of a job, or of an array: its worst end, or queued while a task is not final."""
-        tasks = self._arrays.get(job_id) or [job_id]
-        jobs = [self.jobs.get(task) for task in tasks]
-        if tasks == [job_id] and jobs == [None]:
-            stored = self._store.jobs.get_many(self._store.jobs.array(job_id) or [job_id])
-            jobs = list(stored)
-        states = [job.state for job in jobs if job is not None]
-        if not states:
-            return None
-        if any(state not in FINAL for state in states):
-            return JobState.QUEUED if all(state is JobState.QUEUED for state in states) else JobState.RUNNING
-        for worst in (JobState.FAILED, JobState.CANCELLED):
-            if worst in states:
-                return worst
-        return JobState.SUCCEEDED
-
-
-def _order(job: Job) -> tuple[int, int]:
-    return job.seq, job.index or 0
 
 
 def _changed(job: Job, set_fields: dict[str, str], drop: list[str]) -> Job:

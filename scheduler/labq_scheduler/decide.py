@@ -107,6 +107,14 @@ def _dependency_failures(snapshot: Snapshot) -> list[Refuse]:
     for job in snapshot.held:
         for dependency in job.spec.after:
             state = snapshot.dependencies.get(dependency.job)
+            # A key with None: Redis and the records were asked. Without a key they could not be.
+            if state is None and dependency.job in snapshot.dependencies:
+                text = (
+                    f"Failed: nobody knows job {dependency.job} any more, which it waits for; "
+                    "resubmit without it in --after."
+                )
+                refusals.append(Refuse(job, EndReason.DEPENDENCY_FAILED, text))
+                break
             if not dependency.any_end and state in {JobState.FAILED, JobState.CANCELLED}:
                 text = f"Failed: job {dependency.job}, which it waits for, {state}; resubmit with --after any:{dependency.job} to run anyway."
                 refusals.append(Refuse(job, EndReason.DEPENDENCY_FAILED, text))

@@ -30,6 +30,8 @@ TICK = 1.0
 LEASE = 6.0
 #: Seconds of the longest pause between two turns in a burst of events.
 MAX_PAUSE = 0.1
+#: Seconds between two turns after which this program, not the nodes, was away (a laptop that slept, a debugger).
+STOPPED = 10.0
 #: Events of these types can change a decision. ("noted" cannot.)
 _WAKING = frozenset({"submitted", "moved", "node", "image"})
 
@@ -55,7 +57,7 @@ class Loop:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._watching_since = now()
-        self._last_pass = 0.0
+        self._last_pass, self._last_look = 0.0, now()
         self._turn_seconds, self._turn_ended = 0.0, -1e9
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
         board.subscribe(self._on_event)
@@ -84,6 +86,7 @@ class Loop:
         renewed = -1e9
         while not self._stop.is_set():
             self._wake.clear()
+            self._notice_a_stop(now())
             try:
                 if fence is None or monotonic() - renewed > TICK:
                     fence = self._lease.acquire()
@@ -114,17 +117,28 @@ class Loop:
             except UnavailableError:
                 log.info("the leader's lease runs out by itself: Redis is away")
 
+    def _notice_a_stop(self, at: float) -> None:
+        """Begin to watch the nodes anew when this thread itself stood still: a machine that slept heard nobody."""
+        if at - self._last_look > STOPPED:
+            self._watching_since = at
+        self._last_look = at
+
     def _turn(self, fence: int) -> None:
         at, began = now(), monotonic()
         nodes = {node.name: node for node, _ in self._board.nodes()}
+        holding = {name: self._board.holders(name)[""] for name in nodes}
         for node in silent_nodes(
-            nodes.values(), now=at, grace=self._node_grace, watching_since=self._watching_since
+            nodes.values(),
+            now=at,
+            grace=self._node_grace,
+            watching_since=self._watching_since,
+            holding={name for name, jobs in holding.items() if jobs},
         ):
-            jobs = self._board.holders(node.name)[""]
+            jobs = holding[node.name]
             self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
         snapshot = self._board.snapshot(at)
         decisions = decide(snapshot, self._rules)
-        self._board.waits = dict(decisions.waits)
+        self._board.say_waits(decisions.waits)
         done = apply(decisions, self._store, self._messages, nodes, now=at, fence=fence)
         if done.last_event:
             # The next turn must see what this one did, or it would decide it again (harmless, but in vain).

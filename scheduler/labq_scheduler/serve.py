@@ -42,13 +42,14 @@ def make_lab(settings: Settings) -> Lab:
         )
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
+    history = History(settings.text("records_url"), files.root)
     return Lab(
         store=store,
-        board=Board(store),
+        board=Board(store, history.states),
         dispatcher=Dispatcher(url),
         files=files,
         contexts=ContextFiles(files, site.max_context),
-        history=History(settings.text("records_url"), files.root),
+        history=history,
         site=site,
     )
 

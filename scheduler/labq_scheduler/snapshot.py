@@ -58,7 +58,8 @@ class Snapshot:
     pending: Mapping[ClassKey, Sequence[Job]]
     #: jobs that wait for something other than resources
     held: Sequence[Job]
-    #: states of the jobs and arrays that held jobs depend on; None = unknown to the lab
+    #: states of the jobs and arrays that held jobs depend on; None = Redis and the records do not know it;
+    #: without a key = they could not be asked
     dependencies: Mapping[str, JobState | None]
     images: Mapping[str, Image]
 

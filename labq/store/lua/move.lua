@@ -13,7 +13,8 @@
 --         {"illegal"}                the table of moves does not know this move
 --         {"busy", text}             the claim does not fit what the node's leases leave
 --         {"fenced"}                 another leader has taken over
--- Touches labq:job:<id> labq:jobs:active labq:jobs:ended labq:leases:<node> labq:secrets:<id> labq:queued:<owner> labq:keep labq:events
+-- Touches labq:job:<id> labq:jobs:active labq:jobs:ended labq:leases:<node> labq:secrets:<id> labq:queued:<owner> labq:keep
+--         labq:array:<id> labq:array:<id>:left labq:events
 local MOVES = MOVES_TABLE
 local HOLDING = {starting = true, running = true, stopping = true}
 local FINAL = {succeeded = true, failed = true, cancelled = true}
@@ -70,7 +71,16 @@ if FINAL[to] then
   redis.call("DEL", "labq:secrets:" .. id)
   local keep = redis.call("GET", "labq:keep") or KEEP_SECONDS
   redis.call("EXPIRE", key, keep)
-  redis.call("EXPIRE", "labq:array:" .. (id:match("^(%d+)%.") or id), keep)
+  local array = id:match("^(%d+)%.")
+  if array then
+    -- The list of an array lives until its last task has ended, and then as long as that task's record. (An
+    -- array that was made before tasks were counted has no counter: DECR gives -1.)
+    array = "labq:array:" .. array
+    if redis.call("DECR", array .. ":left") <= 0 then
+      redis.call("DEL", array .. ":left")
+      redis.call("EXPIRE", array, keep)
+    end
+  end
 end
 local event = redis.call("XADD", "labq:events", "MAXLEN", "~", MAX_EVENTS, "*", "type", "moved", "at", now,
   "id", id, "from", from, "to", to, "owner", owner, "by", ARGV[10],

@@ -10,7 +10,8 @@
 --         {"other", JSON list of ids}       the key was used for a request with another fingerprint
 --         {"missing", id}                   a dependency does not exist
 --         {"full", number queued}           over the owner's limit
--- Touches labq:seq labq:job:* labq:jobs:active labq:array:* labq:secrets:* labq:idem:* labq:events
+-- Touches labq:seq labq:job:* labq:jobs:active labq:array:* labq:array:*:left labq:secrets:*
+--         labq:queued:<owner> labq:idem:* labq:events
 local idem = ARGV[1] ~= "" and ("labq:idem:" .. ARGV[2] .. ":" .. ARGV[1]) or nil
 if idem then
   local before = redis.call("GET", idem)
@@ -54,7 +55,10 @@ for position, index in ipairs(indices) do
   end
   ids[position] = id
 end
-if ARGV[4] ~= "" then redis.call("SET", "labq:array:" .. number, ARGV[4]) end
+if ARGV[4] ~= "" then
+  redis.call("SET", "labq:array:" .. number, ARGV[4])
+  redis.call("SET", "labq:array:" .. number .. ":left", #indices)
+end
 if idem then
   redis.call("SET", idem, cjson.encode({ids = ids, fingerprint = ARGV[9]}), "EX", IDEM_SECONDS)
 end

@@ -19,7 +19,7 @@ from labq.errors import BadInputError
 from labq.job import Job
 from labq.logfile import read_frames
 from labq.states import FINAL, HOLDING, JobState
-from labq.store import Person
+from labq.store import Event, Person
 from labq_scheduler.api import sse
 from labq_scheduler.api.exchange import in_thread
 from labq_scheduler.api.hub import Hub, Watch
@@ -83,7 +83,7 @@ async def states(lab: Lab, hub: Hub, job_id: str) -> AsyncIterator[bytes]:
         news = await _begin(lab, job_id)
         ticker = _Ticker(news, watch)
         while not hub.closing:
-            for body in ticker.turn():
+            for body in await ticker.turn():
                 yield sse.message("state", body)
             if news.told_final:
                 return
@@ -107,7 +107,7 @@ async def follow(
         elif place.build is not None:
             reader.build_place, place = place, Place(max(1, news.job.attempt), 0)
         while not hub.closing:
-            for body in ticker.turn():
+            for body in await ticker.turn():
                 yield sse.message("state", body)
             job = news.job  # before the log is read: see above
             before = (place, reader.build_place)
@@ -146,11 +146,17 @@ class _Ticker:
         self._quiet_since = -1e9
         self._sent = monotonic()
 
-    def turn(self) -> list[dict[str, object]]:
+    async def turn(self) -> list[dict[str, object]]:
         """Return what is new."""
         self._news.refresh()
-        found = list(self._news.from_events(self._watch.take()))
-        at = monotonic()
+        events, at = self._watch.take(), monotonic()
+        if not events and at - self._quiet_since < PATIENCE:
+            return []
+        # Why a job waits may be known to Redis only: not a question for the event loop's thread.
+        return await in_thread(self._news_at, events, at)
+
+    def _news_at(self, events: list[Event], at: float) -> list[dict[str, object]]:
+        found = list(self._news.from_events(events))
         if not found and at - self._quiet_since >= PATIENCE:
             record = self._news.from_record(now())
             found = [record] if record else []

@@ -90,6 +90,19 @@ class Database:
         wanted = select(JOBS.c.record).where(JOBS.c.array == array_id, JOBS.c.submitted_at == newest)
         return self._records(wanted.order_by(JOBS.c.task))
 
+    def states(self, ids: Sequence[str]) -> list[tuple[str, str, float]]:
+        """Return (id asked for, state, submitted_at) of each job, or task of an array, that ``ids`` name."""
+        found: list[tuple[str, str, float]] = []
+        with self._engine.connect() as connection:
+            for start in range(0, len(ids), 200):
+                part = list(ids[start : start + 200])
+                for name in (JOBS.c.id, JOBS.c.array):
+                    rows = connection.execute(
+                        select(name, JOBS.c.state, JOBS.c.submitted_at).where(name.in_(part))
+                    )
+                    found += [(str(row[0]), str(row[1]), float(row[2])) for row in rows]
+        return found
+
     def set_note(self, job_id: str, submitted_at: float, note: str, record: str) -> bool:
         """Change a note; return whether the job is there."""
         wanted = update(JOBS).where(JOBS.c.id == job_id, JOBS.c.submitted_at == submitted_at)

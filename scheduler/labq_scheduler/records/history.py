@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labq.errors import NotFoundError, UnavailableError
 from labq.job import Attempt, Job
+from labq.states import JobState
+from labq_scheduler.dependencies import combined
 
 if TYPE_CHECKING:
     from labq_scheduler.records.database import Database
@@ -59,6 +61,17 @@ class History:
     def array(self, array_id: str) -> list[Job]:
         """Return the finished tasks of an array, in order."""
         return [_job(text) for text in self._ask(lambda database: database.array(array_id))]
+
+    def states(self, ids: list[str]) -> dict[str, JobState]:
+        """Return the states of the newest finished jobs, or arrays (their worst end), of these ids."""
+        newest: dict[str, tuple[float, set[JobState]]] = {}
+        for job_id, state, submitted in self._ask(lambda database: database.states(ids)):
+            if job_id not in newest or newest[job_id][0] < submitted:
+                newest[job_id] = (submitted, set())
+            if newest[job_id][0] == submitted:
+                newest[job_id][1].add(JobState(state))
+        ends = {job_id: combined(states) for job_id, (_, states) in newest.items()}
+        return {job_id: state for job_id, state in ends.items() if state is not None}
 
     def find(self, question: Question, until: float) -> tuple[list[Job], int]:
         """Return the newest jobs that match and ended before ``until`` (one more than a page), and how many match."""

@@ -7,7 +7,7 @@ Must not live here: the grammar of a spec (labq/spec.py), the write (the store's
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,6 +87,7 @@ def submit(
     )
     made = lab.store.jobs.submit(
         job,
+        recorded=_recorded(lab, spec),
         indices=request.indices,
         now=now,
         idempotency_key=key,
@@ -120,7 +121,7 @@ def within_site(spec: JobSpec, site: Site) -> JobSpec:
             most = about_duration(site.max_time)
             raise BadInputError(
                 f"time limit {about_duration(spec.time)} is longer than this lab allows",
-                f"ask for at most {most}; write checkpoints and submit again, or use --retries",
+                f"ask for at most {most}; let it write checkpoints and submit it again when it has ended",
             )
         spec = replace(spec, time=spec.time or site.max_time)
     for mount in spec.mounts:
@@ -142,6 +143,17 @@ def check_possible(spec: JobSpec, nodes: Sequence[Node]) -> list[str]:
             f"no node of this lab can ever run it: {why}", "labq nodes shows what there is; ask for less"
         )
     return []
+
+
+def _recorded(lab: Lab, spec: JobSpec) -> Collection[str]:
+    """Return which of the jobs that it is to wait for only the records know."""
+    store = lab.store.jobs
+    absent = [
+        after.job
+        for after in spec.after
+        if lab.board.get(after.job) is None and not store.array(after.job) and not store.get_many([after.job])
+    ]
+    return lab.history.states(absent) if absent else ()
 
 
 def check_secrets(spec: JobSpec, given: Any) -> dict[str, str]:
