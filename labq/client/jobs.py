@@ -54,7 +54,7 @@ class Jobs:
                 in the last 24 hours.
             tag: only jobs with this tag.
             name: only jobs with this name.
-            since: only jobs submitted since then: ``2h`` or an RFC 3339 time.
+            since: only jobs that are active, or ended since then: ``2h`` or an RFC 3339 time.
             array: only tasks of this array.
             limit: at most so many; 0 = all; None = the server's 200.
         """
