@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
+import threading
 from collections.abc import Iterator
-from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
 from labq_worker.paths import Paths
 from labq_worker.server import Server, ServerError
 
+log = logging.getLogger(__name__)
 _CHUNK = 2**20
+#: Seconds until the server is asked again: at first, and at most.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
 class ContextError(Exception):
@@ -62,13 +66,34 @@ class ContextSource:
             copy.unlink(missing_ok=True)
 
     def _fetch(self, server: Server, digest: str, copy: Path) -> None:
-        seen = hashlib.sha256()
-        try:
-            with copy.open("wb") as handle:
-                for chunk in server.get(f"/v1/contexts/{digest}", _CHUNK):
-                    seen.update(chunk)
-                    handle.write(chunk)
-        except (ServerError, OSError, HTTPException) as error:
-            raise ContextError(f"its build context could not be fetched from the server: {error}") from None
-        if seen.hexdigest() != digest:
+        """Fetch it, however long the server is away: it restarts, and the build must not fail for that."""
+        pause, wait, told = threading.Event(), FIRST_WAIT, False
+        while True:
+            try:
+                seen = _write(server.get(f"/v1/contexts/{digest}", _CHUNK), copy)
+                break
+            except ServerError as error:
+                if not error.passes:
+                    raise ContextError(
+                        f"its build context could not be fetched from the server: {error}"
+                    ) from None
+                if not told:
+                    log.warning("context %s: %s; trying again until it answers", digest[:12], error)
+                told = True
+            except OSError as error:
+                raise ContextError(
+                    f"its build context could not be kept on this node: {error.strerror}"
+                ) from None
+            pause.wait(wait)
+            wait = min(LONGEST_WAIT, wait * 2)
+        if seen != digest:
             raise ContextError("its build context arrived damaged; submit it again")
+
+
+def _write(chunks: Iterator[bytes], copy: Path) -> str:
+    seen = hashlib.sha256()
+    with copy.open("wb") as handle:
+        for chunk in chunks:
+            seen.update(chunk)
+            handle.write(chunk)
+    return seen.hexdigest()

@@ -21,6 +21,8 @@ from labq_worker.engine_errors import EngineAwayError, EngineError
 from labq_worker.retry import until_it_answers
 
 log = logging.getLogger(__name__)
+#: Seconds until a build that the engine broke off begins again: at first, and at most.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
 class Images:
@@ -46,6 +48,15 @@ class Images:
                 return
             self._busy.add(key)
         self._pool.submit(self._safely, key, job_id)
+
+    def is_written(self, path: Path) -> bool:
+        """Return whether this may be the log of a preparation that is being done."""
+        with self._lock:
+            busy = set(self._busy)
+        # All runs of the key: which one it is may not be known yet.
+        name, _, _ = path.name.rpartition("-")
+        paths, node = self._context.paths, self._context.config.name
+        return any(paths.image_log(key, node, 0).name.rpartition("-")[0] == name for key in busy)
 
     def _safely(self, key: str, job_id: str) -> None:
         try:
@@ -75,7 +86,9 @@ class Images:
             context.image_ids[key] = here
             self._tell(key, ImageOnNode("ready", now(), here, run=run))
             return
-        run += 1
+        # "preparing" is the number of this very preparation: from the scheduler that ordered it, or from the agent
+        # that died during it.
+        run += said is None or said.state != "preparing"
         self._tell(key, ImageOnNode("preparing", now(), run=run))
         log.info("image %s: preparing (run %d)", key, run)
         try:
@@ -96,19 +109,35 @@ class Images:
         except OSError as error:
             raise _FailedError(f"its log cannot be written on this node: {error.strerror}") from None
         try:
-            if key.startswith("ref:"):
-                return self._pull(key.removeprefix("ref:"), writer, path)
-            return self._build(key, self._spec(key, job_id), writer, path)
+            return self._until_the_engine_stays(key, job_id, writer, path)
         except OSError as error:
             raise _FailedError(f"this node cannot keep its files: {error.strerror}") from None
         finally:
             writer.close()
             self._context.shipping.finish_log(path)
 
+    def _until_the_engine_stays(self, key: str, job_id: str, writer: LogWriter, path: Path) -> str:
+        """Pull or build, from the beginning when the engine went away: its restart says nothing about the image."""
+        pause, wait = threading.Event(), FIRST_WAIT
+        while True:
+            try:
+                if key.startswith("ref:"):
+                    return self._pull(key.removeprefix("ref:"), writer, path)
+                return self._build(key, self._spec(key, job_id), writer, path)
+            except EngineAwayError as error:
+                log.warning("image %s: the engine went away: %s; trying again", key, error.words)
+                _line(writer, f"labq: the engine went away ({error.words}); trying again")
+                self._context.shipping.grew(path)
+            pause.wait(wait)
+            wait = min(LONGEST_WAIT, wait * 2)
+            until_it_answers(self._context.engine.info, f"prepare image {key}")
+
     def _pull(self, reference: str, writer: LogWriter, path: Path) -> str:
         said = BuildOutput()
         try:
             self._write(self._context.engine.pull(reference), said, writer, path)
+        except EngineAwayError:
+            raise
         except EngineError as error:
             said.error = error.words
             _line(writer, error.words)
@@ -134,11 +163,8 @@ class Images:
         except ContextError as error:
             _line(writer, str(error))
             raise _FailedError(str(error)) from None
-        except EngineAwayError as error:
-            _line(writer, error.words)
-            raise _FailedError(
-                f"the engine went away during the build: {error.words}; submit it again"
-            ) from None
+        except EngineAwayError:
+            raise
         except EngineError as error:
             said.error = error.words
             _line(writer, error.words)

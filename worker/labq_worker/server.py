@@ -23,6 +23,11 @@ class ServerError(Exception):
         self.status = status
         self.details = details or {}
 
+    @property
+    def passes(self) -> bool:
+        """Whether it may answer otherwise later: no answer (0), too busy, or a fault of its own."""
+        return self.status in {0, 408, 429} or self.status >= 500
+
 
 class Server:
     """The address of the server and our token. For several threads; each request has its own connection."""
@@ -101,14 +106,24 @@ class Server:
             raise ServerError(f"{self!r} broke off its answer: {type(error).__name__}") from None
 
     def get(self, path: str, chunk: int) -> Iterator[bytes]:
-        """Yield the body of a GET in chunks."""
+        """Yield the body of a GET in chunks.
+
+        Raises:
+            ServerError: refused, or no whole answer.
+        """
         connection = self.connect()
         try:
             answer = self.request(connection, "GET", path)
-            while data := answer.read(chunk):
+            while data := self._read(answer, chunk):
                 yield data
         finally:
             connection.close()
+
+    def _read(self, answer: HTTPResponse, size: int) -> bytes:
+        try:
+            return answer.read(size)
+        except (OSError, HTTPException) as error:
+            raise ServerError(f"{self!r} broke off its answer: {type(error).__name__}") from None
 
 
 def _refused(status: int, text: bytes) -> ServerError:

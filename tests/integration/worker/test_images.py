@@ -7,6 +7,7 @@ import tarfile
 
 from integration.worker.conftest import Maker
 from integration.worker.node import BUSYBOX, AgentNode
+from support.engine import Engine
 from support.waiting import wait_for
 
 from labq import wire
@@ -129,3 +130,23 @@ def test_many_requests_build_once_and_a_restart_checks_what_is_there(make_node: 
     wait_for(
         lambda: "images" not in node.store.images.get(left).nodes, 10, "what nobody wants to be forgotten"
     )
+
+
+def test_an_engine_that_restarts_during_a_build_costs_time_and_not_the_image(
+    make_node: Maker, engine: Engine
+) -> None:
+    node = make_node("rebuild")
+    node.start()
+    digest = context(node, f"FROM {BUSYBOX}\nCOPY nonce /\nRUN echo begun; sleep 3; echo over\n")
+    job_id = node.submit([], context=digest)
+    key = node.store.jobs.get(job_id).image_key
+    # As the scheduler writes it before its message: one preparation takes one number.
+    node.store.images.set(key, node.name, ImageOnNode("preparing", 0.0, run=3))
+    node.queue.enqueue_call(wire.PREPARE, args=[key, job_id], result_ttl=0)
+    wait_for(lambda: "begun\n" in build_log(node, job_id, 3), 20, "the build", hint=node.said)
+    engine.restart()
+    said = prepare(node, job_id)
+    assert (said.state, said.run) == ("ready", 3), said.error
+    text = build_log(node, job_id, 3)
+    assert "the engine went away" in text
+    assert "over\n" in text
