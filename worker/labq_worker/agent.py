@@ -152,10 +152,13 @@ class Agent:
 
     def _tidy(self) -> None:
         """What may take its time after the start: leftovers of agents that died, and images that went away."""
-        steps: list[Callable[[], None]] = [lambda: self.context.places.remove_leftovers(self._in_work)]
+        # Images before leftovers: a preparation that goes on writes to the log that a dead agent had begun.
+        steps: list[Callable[[], None]] = [
+            lambda: self.context.places.remove_leftovers(self._in_work),
+            self.images.verify,
+        ]
         if (shipper := self._shipper) is not None:
-            steps.append(lambda: shipper.bring_leftovers(self._in_work))
-        steps.append(self.images.verify)
+            steps.append(lambda: shipper.bring_leftovers(self._in_work, self.images.is_written))
         for step in steps:
             try:
                 step()

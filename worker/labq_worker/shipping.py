@@ -7,15 +7,17 @@ was killed finds at its next start what is left to bring (:meth:`Shipper.bring_l
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import shutil
-import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import IO
 
+from labq.logfile import HEADER, MAX_PAYLOAD, REMARK, STDERR, STDOUT
+from labq.outputs_tar import tar_of_directory
 from labq_worker.paths import Paths
 from labq_worker.server import Server, ServerError
 
@@ -42,17 +44,22 @@ class LogSender:
         """
         self._server, self.path, self._name = server, path, name
         self.sent = 0
+        #: bytes of whole frames, as far as they were looked at
+        self._whole = 0
 
     def send(self, connection: HTTPConnection) -> bool:
-        """Send what there is, at most ``MOST``; return whether there may be more.
+        """Send whole frames, about ``MOST`` bytes; return whether there may be more.
+
+        Never a part of one: a writer that dies leaves a torn frame, and the next writer puts another in its place.
 
         Raises:
             ServerError: it did not take it.
         """
         try:
             with self.path.open("rb") as handle:
+                end = self._end_of_frames(handle)
                 handle.seek(self.sent)
-                data = handle.read(MOST)
+                data = handle.read(max(0, end - self.sent))
         except FileNotFoundError:
             return False
         if not data:
@@ -69,6 +76,19 @@ class LogSender:
             raise
         self.sent += len(data)
         return True
+
+    def _end_of_frames(self, handle: IO[bytes]) -> int:
+        """Return where the last whole frame ends, looking at most ``MOST`` bytes ahead of what was sent."""
+        size = os.fstat(handle.fileno()).st_size
+        handle.seek(self._whole)
+        while self._whole < self.sent + MOST and len(head := handle.read(HEADER.size)) == HEADER.size:
+            stream, _, length = HEADER.unpack(head)
+            end = self._whole + HEADER.size + length
+            if end > size or length > MAX_PAYLOAD or stream not in {STDOUT, STDERR, REMARK}:
+                break
+            self._whole = end
+            handle.seek(end)
+        return self._whole
 
 
 class Shipper:
@@ -104,11 +124,14 @@ class Shipper:
         """Bring the outputs as soon as the server takes them."""
         self._outputs.put((job_id, attempt))
 
-    def bring_leftovers(self, in_work: Callable[[], set[str]]) -> None:
+    def bring_leftovers(
+        self, in_work: Callable[[], set[str]], is_written: Callable[[Path], bool] = lambda _: False
+    ) -> None:
         """Bring what an agent that died had not brought.
 
         Args:
             in_work: returns the ids of jobs in work, whose files are brought at their end; asked after looking.
+            is_written: says whether this log of an image is being written: it is brought at its end.
         """
         folders = [f for f in (self._paths.root / "outputs").glob("*/*") if f.is_dir() and f.name.isdigit()]
         logs = list((self._paths.root / "logs").glob("*/*.labqlog"))
@@ -118,7 +141,7 @@ class Shipper:
                 self.outputs(folder.parent.name, int(folder.name))
         with self._changed:
             for path in logs:
-                if path.parent.name not in keep:
+                if path.parent.name not in keep and not is_written(path):
                     self._finished.setdefault(path, threading.Event())
                     self._grown.add(path)
             self._changed.notify()
@@ -167,8 +190,8 @@ class Shipper:
             if not folder.is_dir():
                 continue
             try:
-                self._send_folder(f"/v1/agent/outputs/{job_id}/{attempt}", folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                left_out = self._send_folder(f"/v1/agent/outputs/{job_id}/{attempt}", folder)
+                _put_away(folder, left_out)
                 wait = RETRY_FIRST
             except Exception as error:
                 if not isinstance(error, ServerError):
@@ -179,61 +202,26 @@ class Shipper:
                 pause.wait(wait)
                 wait = min(RETRY_MOST, wait * 2)
 
-    def _send_folder(self, path: str, folder: Path) -> None:
-        connection = self._server.connect()
+    def _send_folder(self, path: str, folder: Path) -> list[str]:
+        """Send all that can be read; return what cannot."""
+        connection, left_out = self._server.connect(), list[str]()
         try:
             headers = {"Content-Type": "application/x-tar"}
-            self._server.put(connection, path, tar_stream(folder), headers)
+            self._server.put(connection, path, tar_of_directory(folder, left_out), headers)
         finally:
             connection.close()
+        return left_out
 
 
-class _Pipe:
-    """What tarfile writes to: hands each piece on, holding few."""
+def _put_away(folder: Path, left_out: list[str]) -> None:
+    """Remove outputs that the server has; keep them when it could not be given everything.
 
-    def __init__(self) -> None:
-        self.pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(16)
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        if self.closed:
-            raise BrokenPipeError
-        self.pieces.put(bytes(data))
-        return len(data)
-
-
-def tar_stream(folder: Path) -> Iterator[bytes]:
-    """Yield a tar of the folder's content as it is read; nothing of it is held."""
-    pipe = _Pipe()
-
-    def pack(write_to: Any, tell: Callable[[BaseException | None], None]) -> None:
-        try:
-            with tarfile.open(fileobj=write_to, mode="w|", bufsize=2**18, format=tarfile.PAX_FORMAT) as tar:
-                for path in sorted(folder.rglob("*")):
-                    _add(tar, path, str(path.relative_to(folder)))
-            tell(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
-            tell(error)
-
-    threading.Thread(target=pack, args=(pipe, pipe.pieces.put), name="tar", daemon=True).start()
-    try:
-        while (piece := pipe.pieces.get()) is not None:
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
-    finally:
-        pipe.closed = True
-        while not pipe.pieces.empty():
-            pipe.pieces.get_nowait()
-
-
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add a file, a directory or a symbolic link as such; sockets, pipes and devices are left out."""
-    # Else a second name of a file would become a hard link, which careful receivers refuse.
-    tar.inodes.clear()  # type: ignore[attr-defined]
-    entry = tar.gettarinfo(str(path), name)
-    if entry.isreg():
-        with path.open("rb") as handle:
-            tar.addfile(entry, handle)
-    elif entry.isdir() or entry.issym():
-        tar.addfile(entry)
+    Under another name first: what a removal leaves over would be sent at the next start, in place of the whole.
+    """
+    sent = folder.with_name(f"{folder.name}.{'left-out' if left_out else 'sent'}")
+    shutil.rmtree(sent, ignore_errors=True)
+    folder.rename(sent)
+    if left_out:
+        log.warning("%d outputs cannot be read (%s, …); all are kept in %s", len(left_out), left_out[0], sent)
+    else:
+        shutil.rmtree(sent, ignore_errors=True)
