@@ -44,7 +44,7 @@ class Node:
     drained: str = ""
     #: False after the reaper declared it lost, until it registers again
     alive: bool = True
-    #: seconds since the epoch
+    #: when it was last heard: seconds since the epoch, by the clock of whoever reads it
     heartbeat: float = 0.0
     version: str = ""
     #: engine version, driver version, host name, operating system: for people

@@ -11,8 +11,8 @@ labq:secrets:<id>          hash    until the end     submit/move   secret name -
 labq:queued:<owner>        string  for ever          submit/move   number of the owner's queued jobs
 labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON {ids it made, fingerprint of the request}
 labq:leases:<node>         hash    for ever          move.lua      lease token -> JSON {job, attempt, gpus, cpus, memory}
-labq:nodes                 set     for ever          register      names of nodes
-labq:node:<name>           hash    for ever          register …    body (JSON), heartbeat, readings (JSON), drained, alive
+labq:nodes                 set     for ever          beat.lua      names of nodes
+labq:node:<name>           hash    for ever          beat.lua …    body (JSON), heartbeat (Redis' clock), readings (JSON), drained, alive
 labq:image:<key>           hash    for ever          agents        node -> JSON ImageOnNode
 labq:images                set     for ever          agents        image keys
 labq:events                stream  last ~200,000     every script  what happened, in order (store/events.py)

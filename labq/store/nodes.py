@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from labq import clock
 from labq.errors import NotFoundError
 from labq.node import Node
 from labq.store import keys
@@ -22,26 +23,22 @@ class NodeStore:
     @answers
     def register(self, node: Node, *, now: float) -> None:
         """Write the node (new, or changed: another GPU, a fault) and mark it alive, with an event."""
-        pipe = self._redis.client.pipeline(transaction=True)
-        pipe.sadd(keys.NODES, node.name)
         body = json.dumps(node.to_wire(), ensure_ascii=False)
-        pipe.hset(keys.NODE + node.name, mapping={"body": body, "heartbeat": now, "alive": 1})
-        self._event(pipe, node.name, "registered", now, "")
-        pipe.execute()
+        fields = json.dumps({"body": body, "alive": "1"}, ensure_ascii=False)
+        self._redis.script("beat", [node.name, fields, "register", now])
 
     @answers
     def heartbeat(self, name: str, readings: Mapping[str, Any], *, now: float) -> bool:
         """Note that the node is there, with its readings.
 
+        When it was heard is said by Redis' clock. ``now``, the node's own, becomes the reading "clock".
+
         Returns:
             False when the node is not registered or was declared lost: register again.
         """
-        key = keys.NODE + name
-        pipe = self._redis.client.pipeline(transaction=False)
-        pipe.hset(key, mapping={"heartbeat": now, "readings": json.dumps(readings)})
-        pipe.hmget(key, "alive", "body")
-        _, (alive, body) = pipe.execute()
-        return alive == "1" and body is not None
+        fields = json.dumps({"readings": json.dumps({"clock": now, **readings})})
+        (alive,) = self._redis.script("beat", [name, fields, "", now])
+        return bool(alive == "1")
 
     @answers
     def all(self) -> list[Node]:
@@ -50,13 +47,12 @@ class NodeStore:
 
     @answers
     def all_with_readings(self) -> list[tuple[Node, dict[str, Any]]]:
-        """Return every node with its latest readings (empty when it sent none), sorted by name."""
-        names = sorted(self._redis.client.smembers(keys.NODES))
-        pipe = self._redis.client.pipeline(transaction=False)
-        for name in names:
-            pipe.hgetall(keys.NODE + name)
-        flats = [flat for flat in pipe.execute() if flat.get("body")]
-        return [(_node(flat), json.loads(flat.get("readings", "{}"))) for flat in flats]
+        """Return every node with its latest readings (empty when it sent none), sorted by name.
+
+        Heartbeats are told by the clock of this process.
+        """
+        flats, ahead = self._read(sorted(self._redis.client.smembers(keys.NODES)))
+        return [(_node(flat, ahead), json.loads(flat.get("readings", "{}"))) for flat in flats]
 
     @answers
     def get(self, name: str) -> Node:
@@ -65,10 +61,10 @@ class NodeStore:
         Raises:
             NotFoundError: no node of that name has registered.
         """
-        flat = self._redis.client.hgetall(keys.NODE + name)
-        if not flat.get("body"):
+        flats, ahead = self._read([name])
+        if not flats:
             raise NotFoundError(f"there is no node {name!r}", "labq nodes")
-        return _node(flat)
+        return _node(flats[0], ahead)
 
     @answers
     def set_drained(self, name: str, reason: str, *, now: float) -> None:
@@ -96,15 +92,26 @@ class NodeStore:
         self._event(pipe, name, "removed", now, "")
         pipe.execute()
 
+    def _read(self, names: Sequence[str]) -> tuple[list[dict[str, str]], float]:
+        """Return the nodes of these names that are registered, and how far our clock is ahead of Redis'."""
+        pipe = self._redis.client.pipeline(transaction=False)
+        pipe.time()
+        for name in names:
+            pipe.hgetall(keys.NODE + name)
+        before = clock.now()
+        (seconds, micros), *flats = pipe.execute()
+        ahead = (before + clock.now()) / 2 - (seconds + micros / 1e6)
+        return [flat for flat in flats if flat.get("body")], ahead
+
     def _event(self, pipe: Any, name: str, what: str, now: float, reason: str) -> None:
         fields = {"type": "node", "at": now, "node": name, "what": what, "reason": reason}
         pipe.xadd(keys.EVENTS, fields, maxlen=keys.MAX_EVENTS, approximate=True)
 
 
-def _node(flat: Mapping[str, str]) -> Node:
+def _node(flat: Mapping[str, str], ahead: float) -> Node:
     return Node.from_wire(
         json.loads(flat["body"]),
-        heartbeat=float(flat.get("heartbeat", 0)),
+        heartbeat=float(flat.get("heartbeat", 0)) + ahead,
         drained=flat.get("drained", ""),
         alive=flat.get("alive") == "1",
     )

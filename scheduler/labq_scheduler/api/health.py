@@ -14,7 +14,7 @@ from labq.errors import LabqError
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import User
 from labq_scheduler.api.exchange import in_thread, json_answer, lab_of
-from labq_scheduler.verbs.doctor import findings
+from labq_scheduler.verbs.doctor import findings, has_leader
 from labq_scheduler.verbs.lab import Lab
 
 router = APIRouter(tags=["health"])
@@ -48,6 +48,8 @@ def _ready(lab: Lab, loop_seen: float | None) -> dict[str, Any]:
         lab.store.connection.ping()
         parts["redis"] = True
         parts["board"] = lab.board.wait_caught_up(1.0)
+        # Not part of "ok": requests succeed without a leader, only nothing is started.
+        parts["leader"] = "there is one" if has_leader(lab) else "nobody decides"
     except LabqError as error:
         parts |= {"redis": False, "board": False, "what": error.what, "next": error.next}
     parts["data_dir"] = os.access(lab.files.contexts, os.W_OK)

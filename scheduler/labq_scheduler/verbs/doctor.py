@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from labq.errors import LabqError
+from labq.store import keys
+from labq.store.connection import answers
 from labq.units import about_bytes, about_duration
 from labq_scheduler.records.recorder import CURSOR
 from labq_scheduler.verbs.lab import Lab
@@ -30,6 +32,7 @@ def findings(lab: Lab, *, now: float, loop_seen: float | None) -> list[dict[str,
     checks: list[tuple[str, Callable[[], Iterator[dict[str, Any]]]]] = [
         ("redis", lambda: _redis(lab)),
         ("loop", lambda: _loop(now, loop_seen)),
+        ("leader", lambda: _leader(lab)),
         ("disk", lambda: _disk(lab)),
         ("records", lambda: _records(lab, now)),
         ("nodes", lambda: _nodes(lab, now)),
@@ -58,9 +61,22 @@ def _redis(lab: Lab) -> Iterator[dict[str, Any]]:
     )
 
 
+def has_leader(lab: Lab) -> bool:
+    """Return whether a process decides at present, here or elsewhere."""
+    return bool(answers(lab.store.connection.client.exists)(keys.LEADER))
+
+
+def _leader(lab: Lab) -> Iterator[dict[str, Any]]:
+    if has_leader(lab):
+        yield _finding("leader", True, "a scheduler decides")
+    else:
+        what = "no scheduler decides: nothing is started"
+        yield _finding("leader", False, what, "start labq-scheduler, or look at the log of the one that runs")
+
+
 def _loop(now: float, seen: float | None) -> Iterator[dict[str, Any]]:
     if seen is None:
-        yield _finding("loop", True, "this process decides nothing; another one with --only loop must")
+        yield _finding("loop", True, "this process decides nothing; another one does (see `leader`)")
         return
     ok = now - seen < 10
     what = (
@@ -97,15 +113,17 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
     nodes = lab.board.nodes()
     if not nodes:
         yield _finding("nodes", False, "no node has registered", "start labq-worker on a machine with GPUs")
-    for node, _ in nodes:
+    for node, readings in nodes:
+        skew = float(readings.get("clock", node.heartbeat)) - node.heartbeat
         silence = now - node.heartbeat
         if not node.alive or silence > 15:
             what = f"{node.name} has been silent for {about_duration(silence)}"
             yield _finding(
                 f"node {node.name}", False, what, "look at labq-worker there: systemctl status labq-worker"
             )
-        elif silence < -CLOCK_SKEW:
-            what = f"{node.name}'s clock is {about_duration(-silence)} ahead of the server's"
+        elif abs(skew) > CLOCK_SKEW:
+            way = "ahead of" if skew > 0 else "behind"
+            what = f"{node.name}'s clock is {about_duration(abs(skew))} {way} the server's"
             yield _finding(
                 f"node {node.name}", False, what, "switch on NTP on both: timedatectl set-ntp true"
             )
