@@ -86,6 +86,8 @@ _GPU_OOM = re.compile(
     r"|torch\.(cuda\.)?OutOfMemoryError|RESOURCE_EXHAUSTED: Out of memory|failed to allocate memory on the GPU",
     re.IGNORECASE,
 )
+#: What Python, shells and the C library say of a place where the job's user may not write.
+_NOT_WRITABLE = re.compile(r"PermissionError: \[Errno 13\]|Read-only file system|Permission denied")
 _GPU_LOST = re.compile(r"GPU is lost|fallen off the bus|Failed to initialize NVML: Unknown Error")
 
 
@@ -169,7 +171,9 @@ def judge(facts: EndFacts, stop: StopRequest | None) -> Judgement:
     if _GPU_OOM.search(tail):
         text = f"Failed: its GPU ran out of memory {after}{_last_line(facts)}; use a smaller batch or ask for a larger card (--gpus 24GB+)."
         return Judgement(EndReason.GPU_OUT_OF_MEMORY, text)
-    return Judgement(EndReason.EXIT_CODE, f"Failed: {_code_text(code)} {after}{_last_line(facts)}.")
+    # 126: the command itself may not be run; that is no matter of where it writes.
+    hint = "; /outputs is where a job may write" if code != 126 and _NOT_WRITABLE.search(tail) else ""
+    return Judgement(EndReason.EXIT_CODE, f"Failed: {_code_text(code)} {after}{_last_line(facts)}{hint}.")
 
 
 @dataclass(frozen=True, slots=True)

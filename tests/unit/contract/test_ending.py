@@ -14,6 +14,9 @@ LIMIT = StopRequest(EndReason.TIME_LIMIT, "labq", 10.0)
     [
         (EndFacts(0, duration=65), None, EndReason.COMPLETED, "Succeeded after 1m05s"),
         (EndFacts(3, tail=("Traceback", "ValueError: x")), None, EndReason.EXIT_CODE, "exit code 3 after 0s, last line: ValueError: x"),
+        (EndFacts(1, tail=("PermissionError: [Errno 13] Permission denied: 'out'",)), None, EndReason.EXIT_CODE, "'out'; /outputs is where a job may write."),
+        (EndFacts(2, tail=("sh: can't create /model: Read-only file system", "")), None, EndReason.EXIT_CODE, "system; /outputs is where"),
+        (EndFacts(126, tail=("sh: ./run: Permission denied",)), None, EndReason.EXIT_CODE, "last line: sh: ./run: Permission denied."),
         (EndFacts(137, oom_killed=True, memory_limit=2**30), None, EndReason.OUT_OF_MEMORY, "its limit of 1GB"),
         (EndFacts(137), None, EndReason.EXIT_CODE, "exit code 137 (SIGKILL)"),
         (EndFacts(139), None, EndReason.EXIT_CODE, "SIGSEGV"),
