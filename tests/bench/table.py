@@ -14,8 +14,8 @@ def percentile(values: Sequence[float], part: float) -> float:
 def row(what: str, values: Sequence[float], unit: str, bar: str = "") -> None:
     """Print one line: median, 95th percentile, minimum, maximum, number of values."""
     print(
-        f"{what:<58} median {percentile(values, 0.5):9.1f} {unit:<4} p95 {percentile(values, 0.95):9.1f} "
-        f"min {min(values):9.1f} max {max(values):9.1f} n={len(values):<4} {bar and 'bar: ' + bar}",
+        f"{what:<58} median {percentile(values, 0.5):9.2f} {unit:<4} p95 {percentile(values, 0.95):9.2f} "
+        f"min {min(values):9.2f} max {max(values):9.2f} n={len(values):<4} {bar and 'bar: ' + bar}",
         flush=True,
     )
 
