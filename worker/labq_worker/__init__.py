@@ -17,4 +17,5 @@ Each the only importer of its library: containers.py (docker), gpus.py (pynvml),
     adopt.py      applies the reconcile plan      stopper.py    sends the signals
     logs.py       container -> log file           images.py     image keys -> images on this node
     shipping.py   files to a server elsewhere     heartbeat.py  what the node says of itself
+    data_dir.py   whose the data directory is     contexts.py   where build contexts come from
 """

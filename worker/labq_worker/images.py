@@ -93,8 +93,12 @@ class Images:
         log.info("image %s: preparing (run %d)", key, run)
         try:
             image_id = self._make(key, job_id, run)
-        except _FailedError as error:
-            log.warning("image %s: %s", key, error)
+        except Exception as error:
+            if isinstance(error, _FailedError):
+                log.warning("image %s: %s", key, error)
+            else:
+                log.exception("image %s: a fault of labq's own", key)
+                error = _FailedError("a fault of labq: see the agent's log")
             failed = ImageOnNode("failed", now(), reason=str(failed_reason(key)), error=str(error), run=run)
             self._tell(key, failed)
             return

@@ -38,6 +38,9 @@ class Stopper:
             return
         except NotFoundError:
             return
+        except Exception:
+            log.exception("%s: cannot be read; reconcile looks again", attempt)
+            return
         if job.state is JobState.STOPPING and job.lease == attempt.lease and job.stop is not None:
             self.begin(attempt, job.grace, job.stop.at)
 
@@ -95,7 +98,9 @@ class Stopper:
             return
         try:
             arrived = attempt.send(name, lambda: self._context.engine.signal(attempt.container, name))
-        except EngineError as error:
+        except Exception as error:
+            if not isinstance(error, EngineError):
+                log.exception("%s: a fault of labq's own", attempt)
             log.warning("%s: %s could not be sent, trying again: %s", attempt, name, error)
             self._send_after(attempt, AGAIN, name)
             return

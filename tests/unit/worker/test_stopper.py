@@ -107,6 +107,26 @@ def test_a_time_limit_is_tried_again_whatever_redis_says() -> None:
     assert not answers
 
 
+@pytest.mark.parametrize("fault", [EngineAwayError("gone"), RuntimeError("can't start new thread")])
+def test_a_signal_that_could_not_be_sent_is_sent_again(fault: Exception) -> None:
+    answers: list[Exception | bool] = [fault, True]
+
+    def signal(_container: str, _name: str) -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    parts = context(engine=SimpleNamespace(signal=signal))
+    one, timers = attempt(), cast("Now", parts.timers)
+    Stopper(parts).begin(one, 0.0, 0.0)
+    timers.due = [due for due in timers.due if due[0] == 0.0][:1]
+    timers.run()
+    timers.run()
+    assert not answers
+    assert one.signals_sent().sigterm
+
+
 def test_reconcile_watches_over_a_time_limit_that_nobody_watches() -> None:
     one = attempt()
     running = make_job(state=JobState.RUNNING, time="1h", started_at=5.0)
