@@ -3,7 +3,7 @@
 For an array, each task's files land in a directory of their own. Nothing is ever written outside of it. Of a job that
 runs on the server's machine: what it has written so far.
 
-Exit status: 0 all that there is was fetched, 1 something could not be.
+Exit status: 0 all that there is was fetched, 1 something could not be, or a job has no files.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def run(options: Any) -> int:
         if not count:
             if new:
                 _remove_empty(to)
-            if not options.quiet:
-                terminal.note(_nothing(task))
+            terminal.note(_nothing(task))
+            missing.append(str(task["id"]))
     if several and fresh and not total:
         _remove_empty(base)
     if total and not options.quiet:
@@ -100,7 +100,8 @@ def _outputs(client: Client, task: Mapping[str, Any], options: Any, missing: lis
         except (NotFoundError, ConflictError) as error:
             pause = error.details.get("retry_after")
             if pause is None or monotonic() >= deadline:
-                terminal.note(f"error: {error}")
+                nothing = error.code == NotFoundError.code and options.attempt is None
+                terminal.note(_nothing(task) if nothing else f"error: {error}")
                 missing.append(number)
                 return None
             if not told:

@@ -19,7 +19,9 @@ def declare(parser: common.Parser) -> None:
     parser.add_argument("--state", metavar="STATES", help="such as queued,running; or active, ended, all")
     parser.add_argument("--tag", metavar="TAG", help="only with this tag")
     parser.add_argument("--name", metavar="NAME", help="only with this name")
-    parser.add_argument("--since", metavar="WHEN", help="active, or ended since then: 2h, 7d or an RFC 3339 time")
+    parser.add_argument(
+        "--since", metavar="WHEN", help="active, or ended since then: 2h, 7d or an RFC 3339 time"
+    )
     parser.add_argument("--array", metavar="ID", help="only tasks of this array")
     parser.add_argument("--limit", metavar="N", type=common.whole, help="at most so many (200); 0 = all")
     parser.add_argument("--ids", action="store_true", help="print ids only")

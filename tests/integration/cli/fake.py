@@ -147,3 +147,20 @@ def stream(handler: Any, *events: tuple[str, str, Any]) -> None:
         handler.wfile.write(f"{head}data: {json.dumps(body)}\n\n".encode())
         handler.wfile.flush()
     handler.close_connection = True
+
+
+def job(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": str(number), "name": f"実験{number}", "owner": "hiro", "state": "running", "end_reason": None, "verdict": None,
+        "exit_code": None, "node": "n1", "gpus": [], "simulated": True, "submitted_at": "2026-01-15T07:00:00.000Z",
+        "started_at": "2026-01-15T07:10:00.000Z", "ended_at": None, "gpu_request": "1", "priority": "normal", "tags": [],
+        "note": "", "array": None, "index": None, "attempt": 1, "why": None, **changes,
+    }  # fmt: skip
+
+
+ENDED = {
+    "state": "failed",
+    "end_reason": "exit_code",
+    "exit_code": 3,
+    "verdict": "Failed: exit code 3 after 5s.",
+}

@@ -1,14 +1,12 @@
 """`labq` as a process: what it prints where, its exit status, terminals, Ctrl-C, closed pipes."""
 
 import contextlib
-import io
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,27 +14,10 @@ from typing import Any
 
 import pytest
 from integration.cli.conftest import LABQ, RunLabq
-from integration.cli.fake import FakeServer, Reply, as_json, error, stream
+from integration.cli.fake import ENDED, FakeServer, Reply, as_json, error, job, stream
 from support.waiting import wait_for
 
 from labq.clock import now, rfc3339
-
-
-def job(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": str(number), "name": f"実験{number}", "owner": "hiro", "state": "running", "end_reason": None, "verdict": None,
-        "exit_code": None, "node": "n1", "gpus": [], "simulated": True, "submitted_at": "2026-01-15T07:00:00.000Z",
-        "started_at": "2026-01-15T07:10:00.000Z", "ended_at": None, "gpu_request": "1", "priority": "normal", "tags": [],
-        "note": "", "array": None, "index": None, "attempt": 1, "why": None, **changes,
-    }  # fmt: skip
-
-
-ENDED = {
-    "state": "failed",
-    "end_reason": "exit_code",
-    "exit_code": 3,
-    "verdict": "Failed: exit code 3 after 5s.",
-}
 
 
 def project(directory: Path, toml: str = "", size: int = 0) -> Path:
@@ -327,70 +308,6 @@ def test_rerun_sends_only_what_changes(submitting: FakeServer, labq: RunLabq) ->
     ]
     done = labq("rerun", "3")
     assert (done.returncode, "'KEY'" in done.stderr) == (2, True)
-
-
-def test_fetch_unpacks_and_says_what_it_left_out(server: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name in ("model.npz", "../evil"):
-            info = tarfile.TarInfo(name)
-            info.size = 4
-            archive.addfile(info, io.BytesIO(b"data"))
-    server.add_json("GET", "/v1/jobs/3", job(3))
-    server.add("GET", "/v1/jobs/3/outputs", lambda r: (200, {}, out.getvalue()))
-    done = labq("fetch", "3")
-    assert done.stdout == "labq-outputs/3/model.npz\n"
-    assert "left out ../evil" in done.stderr
-    assert done.returncode == 1
-    assert (tmp_path / "labq-outputs" / "3" / "model.npz").read_bytes() == b"data"
-    assert not (tmp_path / "labq-outputs" / "evil").exists()
-
-
-def outputs(*names: str) -> bytes:
-    """A tar of outputs."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name in names:
-            archive.addfile(tarfile.TarInfo(name), io.BytesIO(b""))
-    return out.getvalue()
-
-
-def test_fetch_says_what_is_not_there_and_why(server: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
-    waiting = {"state": "queued", "attempt": 0, "started_at": None, "verdict": None}
-    tasks = [
-        job(0, id="5.0", index=0, **ENDED),
-        job(0, id="5.1", index=1),
-        job(0, id="5.2", index=2, **waiting),
-    ]
-    server.add_json("GET", "/v1/jobs/5", {"id": "5", "array": True, "jobs": tasks})
-    server.add("GET", "/v1/jobs/5.0/outputs", lambda r: (200, {}, outputs()))
-    server.add("GET", "/v1/jobs/5.1/outputs", lambda r: (200, {}, outputs("a")))
-    done = labq("fetch", "5")
-    assert (done.returncode, done.stdout) == (1, "labq-outputs/5/1/a\n")
-    assert done.stderr.splitlines() == [
-        "job 5.0 left nothing in /outputs: only what a job writes there is kept",
-        "job 5.1 is still running; this is what it has written so far",
-        "job 5.2 has not run yet; labq why 5.2 says why it waits",
-        "1 file in labq-outputs/5",
-    ]
-    assert os.listdir(tmp_path / "labq-outputs" / "5") == ["1"]
-
-
-def test_fetch_waits_for_outputs_that_are_on_their_way(server: FakeServer, labq: RunLabq) -> None:
-    away = {
-        "error": {
-            "code": "conflict",
-            "what": "they are on their way",
-            "next": "",
-            "details": {"retry_after": 0},
-        }
-    }
-    replies = [as_json(409, away), as_json(409, away), (200, {}, outputs("a"))]
-    server.add_json("GET", "/v1/jobs/3", job(3, **ENDED))
-    server.add("GET", "/v1/jobs/3/outputs", lambda r: replies.pop(0))
-    done = labq("fetch", "3")
-    assert (done.returncode, done.stdout) == (0, "labq-outputs/3/a\n")
-    assert done.stderr.count("they are on their way; waiting for them") == 1
 
 
 def test_logs_pass_bytes_unchanged(server: FakeServer, labq_env: Mapping[str, str]) -> None:
