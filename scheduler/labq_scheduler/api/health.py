@@ -55,7 +55,11 @@ def _ready(lab: Lab, loop_seen: float | None) -> dict[str, Any]:
     parts["data_dir"] = os.access(lab.files.contexts, os.W_OK)
     if loop_seen is not None:
         parts["loop"] = now() - loop_seen < LOOP_STUCK
-    return {"ok": all(value for value in parts.values() if isinstance(value, bool)), "now": rfc3339(now()), **parts}
+    return {
+        "ok": all(value for value in parts.values() if isinstance(value, bool)),
+        "now": rfc3339(now()),
+        **parts,
+    }
 
 
 def _loop_seen(request: Request) -> float | None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from labq.clock import now
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import User
 from labq_scheduler.api.exchange import from_thread, in_thread, json_answer, lab_of
@@ -18,16 +19,17 @@ router = APIRouter(tags=["images"])
 
 @router.get("/v1/images/{key:path}/log", include_in_schema=False)
 @router.get("/v1/images/{key:path}", openapi_extra=schemas.answer("Image"))
-async def image(request: Request, key: str, _person: User) -> Response:
+async def image(request: Request, key: str, person: User) -> Response:
     """Say on which nodes the image is ready; `/v1/images/{key}/log` is the log of its latest preparation.
 
-    A key with slashes is sent percent-encoded, or as it is.
+    The log of a build (`ctx:…`) is for those who have a job with the image. A key with slashes is sent
+    percent-encoded, or as it is.
     """
     wanted, log = _wanted(request, key)
     lab = lab_of(request)
     if not log:
         return json_answer(await in_thread(images.show_image, lab, wanted))
-    path = await in_thread(images.log_path, lab, wanted)
+    path = await in_thread(images.log_path, lab, wanted, person, now=now())
     return StreamingResponse(from_thread(read_raw(path, Selection())), media_type="application/octet-stream")
 
 

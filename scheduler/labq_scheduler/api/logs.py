@@ -20,7 +20,7 @@ from labq_scheduler.api.auth import User
 from labq_scheduler.api.exchange import from_thread, in_thread, lab_of
 from labq_scheduler.api.follow import follow, parse_place
 from labq_scheduler.files.logs import Selection, read_raw
-from labq_scheduler.files.outputs import find_outputs
+from labq_scheduler.files.outputs import arriving_since, find_outputs
 from labq_scheduler.verbs.images import latest_log
 from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.listing import since
@@ -94,7 +94,9 @@ def _outputs(lab: Lab, job: Job, attempt: int | None, at: float) -> Iterator[byt
             f"wait until it has ended: labq wait {job.id}",
         )
     ended = next((run.ended_at for run in job.attempts if run.number == number and run.started_at), 0.0)
-    if at - ended < SHIPPING and not lab.files.output_dir(job.id, number).exists():
+    grew = arriving_since(lab.files, job.id, number)
+    awaited = at - ended < SHIPPING and not lab.files.output_dir(job.id, number).exists()
+    if awaited or (grew is not None and at - grew < SHIPPING):
         raise ConflictError(
             f"the outputs of job {job.id} are on their way from {job.node or 'its node'}",
             "try again in a moment",

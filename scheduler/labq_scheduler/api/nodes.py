@@ -12,6 +12,7 @@ from labq.wire import gpu_view, node_view
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import Admin, User
 from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
+from labq_scheduler.verbs import remove
 from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.submit import check_keys
 
@@ -53,13 +54,19 @@ async def resume_node(request: Request, name: str, _person: Admin) -> Response:
     return json_answer(await in_thread(_set_drained, lab_of(request), name, ""))
 
 
+@router.delete("/v1/nodes/{name}", openapi_extra=schemas.answer("Node"))
+async def remove_node(request: Request, name: str, _person: Admin) -> Response:
+    """Forget a node that is gone: lost or drained, and held by no job. An agent that still runs registers again. Admin."""
+    return json_answer(await in_thread(remove.remove_node, lab_of(request), name, now=now()))
+
+
 def _set_drained(lab: Lab, name: str, reason: str) -> dict[str, Any]:
     lab.store.nodes.set_drained(name, reason, now=now())
     return _view(lab, name)
 
 
 def _views(lab: Lab) -> list[dict[str, Any]]:
-    lab.board.wait_caught_up()
+    lab.board.require_loaded()
     return [node_view(node, read, lab.board.holders(node.name), now()) for node, read in lab.board.nodes()]
 
 
@@ -69,7 +76,7 @@ def _view(lab: Lab, name: str) -> dict[str, Any]:
 
 
 def _gpus(lab: Lab) -> list[dict[str, Any]]:
-    lab.board.wait_caught_up()
+    lab.board.require_loaded()
     return [
         gpu_view(node, position, readings, lab.board.holders(node.name))
         for node, readings in lab.board.nodes()

@@ -21,12 +21,24 @@ _BLOCK = 512
 def find_outputs(files: DataDir, job_id: str, attempt: int) -> Iterator[bytes] | None:
     """Return the outputs of an attempt as a tar stream; None when there are none (yet)."""
     tar, directory = files.output_tar(job_id, attempt), files.output_dir(job_id, attempt)
+    if attempt and directory.is_dir() and not _is_empty(directory):
+        return tar_of_directory(directory)  # what the container wrote here; a tar beside it is a stray one
     if tar.is_file():
         with tar.open("rb") as handle:
             return pieces_of_file(tar) if handle.read(_BLOCK).strip(b"\0") else None
-    if attempt and directory.is_dir() and not _is_empty(directory):
-        return tar_of_directory(directory)
     return None
+
+
+def arriving_since(files: DataDir, job_id: str, attempt: int) -> float | None:
+    """Return when the outputs that an agent is sending last grew; None when it sends none."""
+    try:
+        return _part_of(files.output_tar(job_id, attempt)).stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _part_of(tar: Path) -> Path:
+    return tar.with_suffix(".tar.part")
 
 
 def pieces_of_file(path: Path) -> Iterator[bytes]:
@@ -46,9 +58,7 @@ class TarReceiver:
             ConflictError: another request sends the same.
         """
         self._target = target
-        self._file = LockedFile(
-            target.with_suffix(".tar.part"), f"outputs {target.parent.name}/{target.stem}"
-        )
+        self._file = LockedFile(_part_of(target), f"outputs {target.parent.name}/{target.stem}")
         self._file.truncate(0)
 
     def write(self, data: bytes | bytearray) -> None:

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from labq.clock import rfc3339
-from labq.errors import NotFoundError
+from labq.errors import NotAllowedError, NotFoundError
 from labq.image import Image
+from labq.states import FINAL
+from labq.store import Person
 from labq_scheduler.verbs.lab import Lab
+from labq_scheduler.verbs.listing import Question
+
+#: A person's latest recorded jobs that are looked through for an image.
+_MOST_RECORDED = 1000
 
 
 def show_image(lab: Lab, key: str) -> dict[str, Any]:
@@ -23,12 +29,20 @@ def show_image(lab: Lab, key: str) -> dict[str, Any]:
     return {"key": key, "nodes": nodes}
 
 
-def log_path(lab: Lab, key: str) -> Path:
+def log_path(lab: Lab, key: str, person: Person, *, now: float) -> Path:
     """Return the log of the image's latest preparation.
 
+    A build prints what its context and build arguments say: that is for those who have a job with this image.
+
     Raises:
+        NotAllowedError: the image was built from a directory, and the person has no job with it.
         NotFoundError: there is none.
     """
+    if key.startswith("ctx:") and not person.admin and not _has_job(lab, key, person, now):
+        raise NotAllowedError(
+            f"{person.name} has no job with image {key[:300]!r}, so its build log is not shown",
+            "ask the owner of the job, or an admin",
+        )
     path = latest_log(lab, key)
     if path is None:
         raise NotFoundError(
@@ -45,6 +59,14 @@ def latest_log(lab: Lab, key: str) -> Path | None:
         if path.exists():
             return path
     return None
+
+
+def _has_job(lab: Lab, key: str, person: Person, now: float) -> bool:
+    mine = (job for job in list(lab.board.jobs.values()) if job.owner == person.name)
+    if any(job.image_key == key for job in mine):
+        return True
+    recorded, _ = lab.history.find(Question(person.name, FINAL, limit=_MOST_RECORDED), until=now)
+    return any(job.image_key == key for job in recorded)
 
 
 def _image(lab: Lab, key: str) -> Image:

@@ -95,7 +95,7 @@ def find_page(lab: Lab, question: Question, *, now: float) -> Page:
 
     What ended before the board's horizon comes from the records, the rest from the board: no job is in both.
     """
-    lab.board.wait_caught_up()
+    lab.board.require_loaded()
     every = list(lab.board.jobs.values())
     horizon = _horizon(every, now)
     found = [

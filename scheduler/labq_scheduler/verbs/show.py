@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from labq.errors import NotAllowedError, NotFoundError
@@ -24,9 +25,8 @@ def find(lab: Lab, job_id: str) -> Job:
         NotFoundError: nobody knows it; for an array's id it says so.
     """
     check_job_id(job_id)
-    found = lab.store.jobs.get_many([job_id])
-    if found:
-        return found[0]
+    with suppress(NotFoundError):  # a record that cannot be read is a fault, not "no such job"
+        return lab.store.jobs.get(job_id)
     recorded = lab.history.get(job_id)
     if recorded is not None:
         return recorded

@@ -148,11 +148,8 @@ def check_possible(spec: JobSpec, nodes: Sequence[Node]) -> list[str]:
 def _recorded(lab: Lab, spec: JobSpec) -> Collection[str]:
     """Return which of the jobs that it is to wait for only the records know."""
     store = lab.store.jobs
-    absent = [
-        after.job
-        for after in spec.after
-        if lab.board.get(after.job) is None and not store.array(after.job) and not store.get_many([after.job])
-    ]
+    wanted = [after.job for after in spec.after]
+    absent = [job_id for job_id in wanted if not store.get_many([job_id]) and not store.array(job_id)]
     return lab.history.states(absent) if absent else ()
 
 

@@ -30,6 +30,7 @@ def test_health_needs_no_token(server: Server) -> None:
         "redis": True,
         "board": True,
         "data_dir": True,
+        "leader": "nobody decides",
     }
 
 

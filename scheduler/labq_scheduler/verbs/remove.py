@@ -1,0 +1,35 @@
+"""Remove: forget a node that does not come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.errors import ConflictError
+from labq.wire import node_view
+from labq_scheduler.verbs.lab import Lab
+
+
+def remove_node(lab: Lab, name: str, *, now: float) -> dict[str, Any]:
+    """Forget the node and return what it was.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        ConflictError: jobs hold it, or it takes work.
+    """
+    lab.board.require_loaded()
+    node = lab.store.nodes.get(name)
+    held = sorted(set(lab.store.jobs.leases(name).values()))
+    if held:
+        names = ", ".join(held[:3]) + (" and more" if len(held) > 3 else "")
+        raise ConflictError(
+            f"node {name} is held by {len(held)} job{'s' if len(held) > 1 else ''} ({names})",
+            "wait until they have ended, or cancel them: labq cancel JOB",
+        )
+    if node.alive and not node.drained:
+        raise ConflictError(
+            f"node {name} takes work",
+            f"labq nodes drain {name}, stop labq-worker there (else it registers again), then remove it",
+        )
+    seen = node_view(node, {}, lab.board.holders(name), now)
+    lab.store.nodes.remove(name, now=now)
+    return seen
