@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from builders import make_job
 from labq.job import Job
 from labq.states import JobState
 from labq.store import Event
+from labq_scheduler.api.follow import _Ticker
 from labq_scheduler.api.hub import Hub, Watch
 from labq_scheduler.api.news import StateNews
 from labq_scheduler.board import Board
@@ -129,3 +131,21 @@ def test_the_job_of_news_is_the_boards() -> None:
     lab.board.job = replace(lab.board.job, note="x")
     news.refresh()
     assert news.job.note == "x"
+
+
+def test_why_a_job_waits_is_not_asked_on_the_event_loops_thread() -> None:
+    news, lab = news_of(make_job())
+    threads = []
+
+    def why(_job_id: str) -> str:
+        threads.append(threading.get_ident())
+        return "it waits for job 1"
+
+    lab.board.why = why  # type: ignore[method-assign]
+
+    async def turn() -> int:
+        assert len(await _Ticker(news, Watch()).turn()) == 1
+        return threading.get_ident()
+
+    assert asyncio.run(turn()) not in threads
+    assert threads
