@@ -19,7 +19,7 @@ from labq.spec import JobSpec
 class ImageOnNode:
     """What one node says of one image."""
 
-    #: "preparing", "ready" or "failed"
+    #: "preparing", "ready", "failed" or "absent" (it was there, and has gone)
     state: str
     #: seconds since the epoch of the last change
     at: float

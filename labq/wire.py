@@ -29,6 +29,9 @@ LABEL_SIMULATED = "labq.simulated"
 #: Which agent's data directory the container belongs to: two labs may have a node of the same name on one engine.
 LABEL_AGENT = "labq.agent"
 
+#: File in a server's data directory: an agent that ships its files must not share one with a server.
+SERVER_MARKER = "server.json"
+
 
 def run_log_name(job_id: str, attempt: int) -> str:
     """Return the path of an attempt's log below ``logs/``, on the server and on agents."""

@@ -44,11 +44,10 @@ class ImageStore:
 
     @answers
     def forget(self, key: str, node: str, *, now: float) -> None:
-        """Note that ``node`` has the image no more (or that a failure may be tried again)."""
-        pipe = self._redis.client.pipeline(transaction=True)
-        pipe.hdel(keys.IMAGE + key, node)
-        self._event(pipe, key, node, "absent", now)
-        pipe.execute()
+        """Note that ``node`` has the image no more; its next preparation gets a number, and a log, of its own."""
+        before = self._redis.client.hget(keys.IMAGE + key, node)
+        run = json.loads(before)["run"] if before else 0
+        self.set(key, node, ImageOnNode("absent", now, run=run))
 
     @answers
     def all_keys(self) -> list[str]:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import IO
 
 from labq.errors import BadInputError, ConflictError
+from labq.wire import SERVER_MARKER
 from labq_worker.config import AgentConfig
-
-#: Written by the server at each start (labq_scheduler/files/layout.py).
-SERVER_MARKER = "server.json"
 
 
 def check_data_dir(config: AgentConfig) -> None:

@@ -33,7 +33,7 @@ class DataDir:
             for path in (self.root, self.contexts, self.logs, self.logs / "images", self.outputs):
                 path.mkdir(parents=True, exist_ok=True, mode=0o750)
             # An agent looks for it (labq_worker/data_dir.py): one that sends its files away must not do so from here.
-            (self.root / "server.json").write_text(f'{{"labq": "server", "version": "{__version__}"}}\n')
+            (self.root / wire.SERVER_MARKER).write_text(f'{{"labq": "server", "version": "{__version__}"}}\n')
         except OSError as error:
             raise BadInputError(
                 f"LABQ_DATA_DIR {str(self.root)!r} cannot be used: {error.strerror}",

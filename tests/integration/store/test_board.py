@@ -11,6 +11,7 @@ from support.waiting import wait_for
 
 from labq import moves
 from labq.ending import EndReason, Judgement
+from labq.image import ImageOnNode
 from labq.job import GpuHold
 from labq.moves import Claim
 from labq.states import JobState
@@ -101,3 +102,13 @@ def test_after_a_crash_of_redis_the_board_shows_what_redis_still_has(
     more = store.jobs.submit(make_job(), indices=None, now=1.0)
     assert board.wait_caught_up()
     assert {kept.id, more.id} <= set(board.jobs)
+
+
+def test_an_image_that_went_away_gets_a_new_number_for_its_next_preparation(
+    store: Store, board: Board
+) -> None:
+    store.images.set("ref:x", "n1", ImageOnNode("ready", 1.0, "sha", run=3))
+    store.images.forget("ref:x", "n1", now=2.0)
+    assert board.wait_caught_up()
+    said = board.images["ref:x"].nodes["n1"]
+    assert (said.state, said.run, board.images["ref:x"].ready_on("n1")) == ("absent", 3, False)
