@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from labq.clock import rfc3339
 from labq.job import Job
+from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
 from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
 from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.reserve import Reservation
-from labq_scheduler.policy.room import Room
+from labq_scheduler.policy.room import EPSILON, Room
 from labq_scheduler.snapshot import Snapshot
 
 
@@ -37,9 +39,10 @@ def needs(job: Job) -> str:
     if spec.gpus.share:
         parts.append(f"{about_bytes(spec.gpus.share)} of a GPU")
     elif spec.gpus.count:
-        parts.append(f"{spec.gpus.count} GPU{'s' if spec.gpus.count > 1 else ''} ({spec.gpus})")
+        kind = "" if str(spec.gpus).isdigit() else f" ({spec.gpus})"
+        parts.append(f"{spec.gpus.count} GPU{'s' if spec.gpus.count > 1 else ''}{kind}")
     if spec.cpus is not None or not parts:
-        parts.append(f"{spec.cpus or 1:g} cores")
+        parts.append(_cores(spec.cpus or DEFAULT_CPUS))
     if spec.memory is not None:
         parts.append(f"{about_bytes(spec.memory)} of memory")
     return " and ".join(parts)
@@ -66,19 +69,27 @@ def _who_holds(job: Job, could: list[Room], snapshot: Snapshot) -> str:
     texts = []
     for room in could[:4]:
         holders = snapshot.holding.get(room.node.name, ())
-        with_gpu = [other for other in holders if other.gpus] if job.spec.gpus.count else list(holders)
-        names = ", ".join(f"{other.owner}'s {other.id}" for other in with_gpu[:3])
-        more = f" and {len(with_gpu) - 3} more" if len(with_gpu) > 3 else ""
-        free = sum(1 for uuid in room.gpus if not room.sharers.get(uuid))
-        gpus = (
-            f", {free} of {len(room.node.gpus)} GPUs free"
-            if job.spec.gpus.count
-            else f", {max(0.0, room.cpus):g} cores free"
-        )
-        texts.append(
-            f"{room.node.name} is held by {names}{more}{gpus}"
-            if names
-            else f"{room.node.name} has too little left{gpus}"
-        )
+        names = ", ".join(f"{other.owner}'s {other.id}" for other in holders[:3])
+        more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+        held = f" (held by {names}{more})" if names else ""
+        texts.append(f"{room.node.name} has {_lacks(job, room)}{held}")
     rest = f"; and {len(could) - 4} more nodes" if len(could) > 4 else ""
     return "; ".join(texts) + rest
+
+
+def _lacks(job: Job, room: Room) -> str:
+    """Return what of the job's needs is free on a node that has too little of it."""
+    parts = []
+    cpus, memory = resolve_cpus(job.spec, room.node), resolve_memory(job.spec, room.node)
+    if cpus > room.cpus + EPSILON:
+        parts.append(f"{max(0.0, room.cpus):.3g} of the {_cores(cpus)} free that it gets there")
+    if memory > room.memory:
+        parts.append(f"{about_bytes(max(0, room.memory))} of {about_bytes(memory)} of memory free")
+    if not parts or room.fit(replace(job.spec, cpus=0.01, memory=1)) is None:
+        free = sum(1 for uuid in room.gpus if not room.sharers.get(uuid))
+        parts.insert(0, f"{free} of {len(room.node.gpus)} GPUs free")
+    return " and ".join(parts)
+
+
+def _cores(number: float) -> str:
+    return f"{number:g} core" if number == 1 else f"{number:g} cores"

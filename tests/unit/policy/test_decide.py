@@ -189,6 +189,23 @@ def test_a_dependency_holds_a_job_until_it_ended_as_it_must(
     assert (why_held(make_job("2", after=[after]), NOW, {"1": state}) is not None) is waits
 
 
+def test_why_says_what_is_lacking_and_who_holds_it() -> None:
+    node = make_node("n1", gpus=2, cpus=2)
+    key = class_key(make_job("2", gpus="2").spec, "ref:busybox:latest")
+    decisions = decide(
+        snap([make_job("2", gpus="2")], [node], running=[holding_job("1", "n1", "n1-0")]), Rules()
+    )
+    assert decisions.waits[key].startswith(
+        "it needs 2 GPUs; n1 has 1 of 2 GPUs free and 1 of the 1.8 cores free"
+    )
+    assert decisions.waits[key].endswith("(held by ann's 1)")
+    small = make_job("3", cpus=1.5)
+    decisions = decide(snap([small], [node], running=[holding_job("1", "n1", "n1-0")]), Rules())
+    assert decisions.waits[class_key(small.spec, small.image_key)] == (
+        "it needs 1.5 cores; n1 has 1 of the 1.5 cores free that it gets there (held by ann's 1)"
+    )
+
+
 # -- properties ------------------------------------------------------------------------------------------
 
 REQUESTS = st.sampled_from(
