@@ -44,3 +44,27 @@ def labq(labq_env: dict[str, str], tmp_path: Path) -> RunLabq:
         )  # fmt: skip
 
     return run
+
+
+def project(directory: Path, toml: str = "", size: int = 0) -> Path:
+    directory.mkdir()
+    (directory / "Dockerfile").write_text("FROM scratch\n")
+    (directory / "data").write_bytes(bytes(size))
+    if toml:
+        (directory / "labq.toml").write_text(toml)
+    return directory
+
+
+@pytest.fixture
+def submitting(server: FakeServer) -> FakeServer:
+    """A server that accepts jobs."""
+    made = {
+        "id": "12",
+        "state": "queued",
+        "name": "x",
+        "owner": "hiro",
+        "warnings": ["no node has registered yet"],
+    }
+    server.add_json("POST", "/v1/jobs", made, 201)
+    server.add_json("POST", "/v1/jobs:check", {"why": None, "fits": ["n1", "n2"], "warnings": []})
+    return server

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from integration.scheduler_api.server_process import NODE, FakeAgent, Server
+from integration.scheduler_api.server_process import NODE, FakeAgent, Server, submit
 from support.need import need
 from support.redis import RedisServer, server_program
 
 from labq.clock import now
+from labq.logfile import STDERR, STDOUT
+
+SECOND = 10**9
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +84,17 @@ def admin(server: Server) -> httpx.Client:
 def node_token(server: Server) -> httpx.Client:
     """An agent's token."""
     return server.person(agent=True)
+
+
+@pytest.fixture
+def finished(alice: httpx.Client, agent: FakeAgent) -> str:
+    """A job that wrote a log on both streams and ended."""
+    job_id = submit(alice)
+    agent.run(job_id)
+    writer = agent.log(job_id)
+    writer.write(STDOUT, 1_700_000_000 * SECOND, b"epoch 1\nepo")
+    writer.write(STDERR, 1_700_000_001 * SECOND, b"warn\xff\n")
+    writer.write(STDOUT, 1_700_000_002 * SECOND, b"ch 2\n\rbar 10%\rbar 99%\n")
+    writer.close()
+    agent.end(job_id)
+    return job_id

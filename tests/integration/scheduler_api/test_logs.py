@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
-import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,20 +53,6 @@ def follow(client: httpx.Client, job_id: str, what: str = "logs/follow", **optio
 
 def text_of(events: list[tuple[str, str, Any]], kind: str = "log") -> bytes:
     return b"".join(base64.b64decode(body["b64"]) for name, _, body in events if name == kind)
-
-
-@pytest.fixture
-def finished(alice: httpx.Client, agent: FakeAgent) -> str:
-    """A job that wrote a log on both streams and ended."""
-    job_id = submit(alice)
-    agent.run(job_id)
-    writer = agent.log(job_id)
-    writer.write(STDOUT, 1_700_000_000 * SECOND, b"epoch 1\nepo")
-    writer.write(STDERR, 1_700_000_001 * SECOND, b"warn\xff\n")
-    writer.write(STDOUT, 1_700_000_002 * SECOND, b"ch 2\n\rbar 10%\rbar 99%\n")
-    writer.close()
-    agent.end(job_id)
-    return job_id
 
 
 def test_the_raw_log_has_every_byte(alice: httpx.Client, finished: str) -> None:
@@ -319,65 +303,6 @@ def test_an_agent_writes_nothing_but_logs(node_token: httpx.Client, path: str) -
     quoted = path.replace("/", "%2F").replace("..", "%2E%2E")
     answer = node_token.put(f"/v1/agent/logs/{quoted}", content=b"x", headers={"X-Offset": "0"})
     assert answer.status_code in {404, 422}
-
-
-def names_in(data: bytes) -> dict[str, tarfile.TarInfo]:
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return {member.name: member for member in tar}
-
-
-def test_the_outputs_of_a_directory_come_as_a_tar_that_follows_no_link(
-    server: Server, alice: httpx.Client, agent: FakeAgent
-) -> None:
-    job_id = submit(alice)
-    agent.run(job_id)
-    root = server.data / "outputs" / job_id / "1"
-    (root / "sub").mkdir(parents=True)
-    (root / "sub/モデル.pt").write_bytes(os.urandom(700_000))
-    (root / "empty").touch()
-    (root / "secret").symlink_to("/etc/shadow")
-    (root / "up").symlink_to("..")
-    os.mkfifo(root / "pipe")
-    (root / os.fsdecode(b"bytes\xff")).write_text("x")
-    agent.end(job_id)
-    data = alice.get(f"/v1/jobs/{job_id}/outputs").content
-    members = names_in(data)
-    assert set(members) == {"sub", "sub/モデル.pt", "empty", "secret", "up", os.fsdecode(b"bytes\xff")}
-    assert members["secret"].issym()
-    assert members["secret"].linkname == "/etc/shadow"
-    assert members["up"].issym()
-    assert (root / "sub/モデル.pt").read_bytes() in data
-
-
-def test_outputs_that_a_remote_agent_sends_come_back_as_they_were(
-    server: Server, alice: httpx.Client, agent: FakeAgent, node_token: httpx.Client
-) -> None:
-    job_id = submit(alice)
-    none = alice.get(f"/v1/jobs/{job_id}/outputs")
-    assert none.status_code == 409
-    agent.run(job_id)
-    assert "no outputs yet" in error_of(alice.get(f"/v1/jobs/{job_id}/outputs"))["what"]
-    agent.end(job_id)
-    early = alice.get(f"/v1/jobs/{job_id}/outputs")
-    assert (early.status_code, early.headers["retry-after"]) == (409, "1")
-    assert "on their way from n1" in error_of(early)["what"]
-    data = os.urandom(3_000_000)
-    sent = node_token.put(f"/v1/agent/outputs/{job_id}/1", content=iter([data[:1000], data[1000:]]))
-    assert (sent.status_code, sent.json()) == (201, {"size": len(data)})
-    answer = alice.get(f"/v1/jobs/{job_id}/outputs?attempt=1")
-    assert answer.content == data
-    assert f"labq-{job_id}.tar" in answer.headers["content-disposition"]
-
-
-def test_a_job_without_outputs_says_what_to_do(
-    server: Server, alice: httpx.Client, finished: str, node_token: httpx.Client
-) -> None:
-    (server.data / "outputs" / finished / "1").mkdir(parents=True)
-    answer = alice.get(f"/v1/jobs/{finished}/outputs")
-    assert answer.status_code == 404
-    assert "/outputs" in error_of(answer)["next"]
-    node_token.put(f"/v1/agent/outputs/{finished}/1", content=bytes(10_240))
-    assert alice.get(f"/v1/jobs/{finished}/outputs").status_code == 404
 
 
 def test_a_follower_that_goes_away_is_forgotten(
