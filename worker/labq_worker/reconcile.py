@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from labq.ids import sort_key
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -112,7 +114,7 @@ def plan_reconcile(
                 missed.add(worker.lease)
     actions += [
         Recover(lease, job)
-        for lease, job in leases.items()
+        for lease, job in sorted(leases.items(), key=lambda item: sort_key(item[1]))  # in order of arrival
         if lease not in in_work and lease not in under_lease
     ]
     return actions, frozenset(missed)

@@ -25,6 +25,11 @@ def test_a_lease_without_a_container_is_recovered() -> None:
     assert plan_reconcile([], {"a": "7"}, [Working("a", "")])[0] == []
 
 
+def test_leases_without_containers_are_recovered_in_order_of_arrival() -> None:
+    actions, _ = plan_reconcile([], {"c": "10.2", "a": "9", "b": "10.10"}, [])
+    assert actions == [Recover("a", "9"), Recover("c", "10.2"), Recover("b", "10.10")]
+
+
 def test_a_container_without_a_lease_goes_at_once_at_the_start_and_on_the_second_sight_later() -> None:
     assert plan_reconcile([found("a")], {}, [], sure=True)[0] == [Discard(found("a"))]
     actions, missed = plan_reconcile([found("a")], {}, [])
