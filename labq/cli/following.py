@@ -22,6 +22,8 @@ _FINAL = frozenset(STATUS)
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])"
 )
+#: How Docker's builder begins a step.
+_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 #: What Docker's builder says between the steps, of use to nobody.
 _NOISE = re.compile(
     r" *(?:-+> (?:Running in )?[0-9a-f]{12}|(?:-+> )?(?:Removing|Removed) intermediate container .*)"
@@ -95,7 +97,11 @@ class Follower:
 
     def _build_line(self, line: str) -> None:
         shown = clean(_ESCAPES.sub("", line).rstrip())
-        if shown and not _NOISE.fullmatch(shown):
+        if step := _STEP.fullmatch(shown):
+            from labq.cli.progress import steps
+
+            self.note(steps("building", int(step[1]), int(step[2]), step[3]))
+        elif shown and not _NOISE.fullmatch(shown):
             self.note(f"  | {shown}")
 
     def _end_build(self) -> None:

@@ -71,3 +71,13 @@ def bar(stage: str, done: int, total: int, seconds: float) -> str:
     rate = f"  {about_bytes(done / seconds)}/s" if seconds > 0.5 and done else ""
     size = f"{about_bytes(done)} of {about_bytes(total)}"
     return f"{stage:<9}  [{'#' * filled}{'-' * (_BAR - filled)}] {part:4.0%}  {size}{rate}"
+
+
+def steps(stage: str, number: int, total: int, doing: str) -> str:
+    """Return the line of a step that begins: the bar shows what is behind it.
+
+    >>> steps("building", 2, 4, "RUN make")
+    'building   [######------------------]  2/4  RUN make'
+    """
+    filled = (number - 1) * _BAR // max(1, total)
+    return f"{stage:<9}  [{'#' * filled}{'-' * (_BAR - filled)}] {f'{number}/{total}':>4}  {doing}"

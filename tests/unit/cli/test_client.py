@@ -223,7 +223,7 @@ def test_the_output_of_a_build_is_readable_and_whole_before_the_start() -> None:
         news("state", id="3", state="running", node="n1"),
     )
     assert notes == [
-        "job 3 waits: it is built", "  | Step 1/2 : FROM a", "  | WARNING: pip", "  |  ---> Using cache", "  | Success",
+        "job 3 waits: it is built", "building   [------------------------]  1/2  FROM a", "  | WARNING: pip", "  |  ---> Using cache", "  | Success",
         "job 3 is starting on n1", "job 3 is running on n1",
     ]  # fmt: skip
 
