@@ -222,6 +222,8 @@ class TakeWork:
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
         queue = RawQueue(queue_name(self._node), connection=self._redis, serializer=JSONSerializer)
+        # RQ lists a queue when something is first put on it; `rq info` is to show an idle node, too.
+        self._redis.sadd(Queue.redis_queues_keys, queue.key)
         self._take_back(queue)
         # A fresh name: RQ refuses one that a killed agent still holds.
         name = f"{self._node}-{secrets.token_hex(4)}"

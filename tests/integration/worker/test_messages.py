@@ -54,8 +54,9 @@ def test_foreign_messages(node: AgentNode, tmp_path: Path) -> None:
     assert node.queue.connection.llen(f"rq:queue:{node.queue.name}:intermediate") == 0
 
 
-def test_rq_sees_the_worker(node: AgentNode) -> None:
+def test_rq_sees_the_worker_and_its_queue(node: AgentNode) -> None:
     from rq import SimpleWorker
 
     (worker,) = SimpleWorker.all(queue=node.queue)
     assert worker.name.startswith("n1-")
+    assert node.queue.name in [queue.name for queue in Queue.all(connection=node.queue.connection)]
