@@ -8,6 +8,7 @@ It starts a lab of its own (`labq up` on a private Docker engine with simulated 
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ PARTS = {
 
 def main() -> None:
     """Run the chosen parts, each on a fresh lab."""
+    # As on a person's machine: without compiled modules the command line compiles itself at every start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     chosen = sys.argv[1:] or list(PARTS)
     unknown = [name for name in chosen if name not in PARTS]
     if unknown:
