@@ -1,0 +1,21 @@
+"""Who holds a GPU: one reading, shared by the node's agent and the exporter.
+
+Lives here: what the driver, ``/proc`` and the container engines say of the GPUs of *this* machine, and the rules
+that turn it into people and seconds. The agent tells the queue what is used outside it, the exporter tells
+Prometheus; both must never disagree, and components do not import each other: so the code is here (ADR 0007).
+
+Must not live here: Redis, HTTP, decisions. The client never imports this package.
+
+samples.py     what the driver says of a GPU and its processes (values)
+nvml.py        asks the driver; the only importer of pynvml
+watch.py       a thread for each GPU, so that one that hangs silences nobody
+facts.py       what /proc, an engine and the queue say (values); who is named, and by which rule
+cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
+procfs.py      reads /proc
+accounts.py    reads passwd, subuid and the owners of directories
+containers.py  an engine's JSON -> ContainerFacts (pure)
+owners.py      the rules: process + container + leases -> Owner (pure)
+leases.py      the file by which the agent tells the exporter what is leased
+reading.py     all of that -> the state of each GPU and its holders (pure)
+seconds.py     readings -> seconds held, busy and idle (pure)
+"""
