@@ -24,7 +24,7 @@ class Setting:
     #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret"
     kind: str
     help: str
-    #: which programs read it: "client", "server", "agent"
+    #: which programs read it: "client", "server", "agent", "exporter"
     used_by: tuple[str, ...]
 
     @property
@@ -33,7 +33,7 @@ class Setting:
         return "LABQ_" + self.name.upper()
 
 
-_C, _S, _A = "client", "server", "agent"
+_C, _S, _A, _E = "client", "server", "agent", "exporter"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("server", "http://127.0.0.1:7580", "text", "Address of the labq server.", (_C, _A)),
@@ -73,7 +73,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),
     Setting("node_grace", "120s", "seconds", "Silence after which a node counts as lost.", (_S,)),
     Setting("records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S,)),
-    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A)),
+    Setting("run_dir", "/run/labq", "path", "Where agent and exporter leave each other notes.", (_A, _E)),
+    Setting(
+        "dcgm_jobs_dir", "", "path", "Write job ids there for dcgm-exporter's --hpc-job-mapping-dir.", (_A,)
+    ),
+    Setting(
+        "jobstats_dir", "", "path", "Write job and uid of each GPU there for Princeton's jobstats.", (_A,)
+    ),
+    Setting("exporter_host", "127.0.0.1", "text", "Address that the exporter listens on.", (_E,)),
+    Setting("exporter_port", "9746", "int", "Port that the exporter listens on.", (_E,)),
+    Setting("exporter_interval", "1s", "seconds", "Time between two looks at the GPUs.", (_E,)),
+    Setting(
+        "exporter_web_config", "", "path", "File with TLS and basic auth, as for other exporters.", (_E,)
+    ),
+    Setting("gpus_expected", "", "text", "GPUs this node should have; empty = as many as PCI shows.", (_E,)),
+    Setting("engines", "", "list", "Sockets of container engines; empty = Docker's and Podman's.", (_E,)),
+    Setting("stamp_key", "/var/lib/labq/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)),
+    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}
 

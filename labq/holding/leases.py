@@ -1,0 +1,86 @@
+"""What the queue leases on this node, in a file: the agent writes it, the exporter reads it.
+
+So the exporter needs no password of Redis and does not wait for it. One file for each agent below
+``<run_dir>/leases/``, written anew every few seconds; an old one says nothing (its agent is dead: Redis, not this
+file, is the truth). Only root's and our own files count: whoever may write there could charge somebody else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from labq.holding.facts import LeaseFacts
+
+#: Seconds after which a file that was not written again says nothing.
+STALE = 30.0
+_FOLDER = "leases"
+_MAX_BYTES = 8 * 2**20
+
+
+def write_leases(run_dir: Path, agent: str, leases: Sequence[LeaseFacts], *, now: float) -> None:
+    """Write the leases of one agent, at once or not at all.
+
+    Args:
+        run_dir: ``/run/labq``.
+        agent: who writes; the file's name.
+        leases: all that it has.
+        now: seconds since the epoch.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    folder = run_dir / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    body = {
+        "v": 1,
+        "written": now,
+        "leases": [{**asdict(lease), "gpus": dict(lease.gpus)} for lease in leases],
+    }
+    temporary = folder / f".{agent}.{os.getpid()}"
+    # A token lets its bearer speak for the attempt.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        json.dump(body, handle)
+    temporary.replace(folder / f"{agent}.json")
+
+
+def forget_leases(run_dir: Path, agent: str) -> None:
+    """Remove the file of an agent; nothing happens when there is none."""
+    (run_dir / _FOLDER / f"{agent}.json").unlink(missing_ok=True)
+
+
+def read_leases(run_dir: Path, *, now: float) -> tuple[list[LeaseFacts], list[str]]:
+    """Return the leases of all agents of this machine, and a sentence for each file that does not count."""
+    found: list[LeaseFacts] = []
+    wrong: list[str] = []
+    try:
+        paths = sorted((run_dir / _FOLDER).glob("[!.]*.json"))
+    except OSError as error:
+        return [], [f"{run_dir / _FOLDER}: {error.strerror}"]
+    for path in paths:
+        try:
+            leases, written = _read(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            wrong.append(f"{path}: {error}")
+            continue
+        # A clock that was set back makes the file of a live agent look like the future's.
+        if abs(now - written) > STALE:
+            wrong.append(f"{path}: {now - written:.0f} s old; its agent does not run")
+            continue
+        found += leases
+    return found, wrong
+
+
+def _read(path: Path) -> tuple[list[LeaseFacts], float]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor) as handle:
+        about = os.fstat(handle.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
+            raise ValueError("it is not root's own file, so it does not count")
+        body = json.loads(handle.read(_MAX_BYTES))
+    return [LeaseFacts(**lease) for lease in body["leases"]], float(body["written"])

@@ -1,0 +1,223 @@
+"""Who holds each GPU, and in which of four states it is. Pure.
+
+A GPU is *held* by whoever has a process on it with 100 MiB or more (or whose memory the driver cannot tell, or
+that computes), and by whoever has a lease of the queue on it. A container that was merely started with
+``--gpus all`` holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from labq.holding.facts import LeaseFacts, Owner, ProcessFacts, Source
+from labq.holding.samples import GpuProcess, GpuSample, WatchedGpu
+from labq.node import Gpu
+
+#: Bytes below which a process that does not compute is furniture (a desktop, a monitoring tool), not a holder.
+#: The figure of gpu-usage-audit; a bare CUDA context takes 200 to 500 MiB.
+HOLD_BYTES = 100 * 2**20
+#: Ratio of use above which a GPU is busy: one stray kernel is not work.
+BUSY_ABOVE = 0.05
+#: Seconds for which a process that has gone from /proc is not yet a leak: drivers take a moment to forget it.
+GONE_GRACE = 10.0
+
+
+class GpuState(StrEnum):
+    """What a GPU is for somebody who looks for a free one."""
+
+    FREE = "free"
+    #: leased by the queue, and no process yet
+    RESERVED = "reserved"
+    #: somebody holds it, and it does nothing
+    HELD = "held"
+    BUSY = "busy"
+    #: it cannot be read, or fell off the bus
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One person's hold on one GPU, by one container or by processes outside containers."""
+
+    user: str
+    source: Source
+    #: seconds since the epoch: start of the oldest process, or of the lease; None = not known
+    since: float | None
+    #: bytes; None = the driver cannot say
+    memory: int | None = None
+    #: 0 to 1; None = the driver cannot say
+    utilization: float | None = None
+    #: 0 = a lease whose job has no process on the GPU yet
+    processes: int = 0
+    container: str = ""
+    container_id: str = ""
+    image: str = ""
+    job: str = ""
+    disputed: str = ""
+    busy: bool = False
+
+    @property
+    def outside(self) -> bool:
+        """Return whether this is use outside the queue."""
+        return not self.job
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """One GPU at one moment."""
+
+    gpu: Gpu
+    state: GpuState
+    holders: tuple[Holder, ...] = ()
+    sample: GpuSample | None = None
+    #: bytes in use that no process accounts for (managed memory, a leak); None = not known
+    unattributed: int | None = None
+
+
+class Identities:
+    """Remembers whom processes belonged to: for those that died, and for jobs whose lease has just ended."""
+
+    def __init__(self) -> None:
+        """Know nobody."""
+        self._known: dict[int, tuple[int, Owner, float]] = {}
+        self._gone: dict[int, float] = {}
+
+    def name(
+        self,
+        pids: Iterable[int],
+        read: Callable[[int], ProcessFacts | None],
+        owner_of: Callable[[ProcessFacts], Owner],
+        now: float,
+    ) -> dict[int, tuple[Owner, float | None]]:
+        """Return owner and start (seconds since the epoch) of each process; those just gone are left out.
+
+        Args:
+            pids: processes on GPUs now.
+            read: what /proc says; None = it has gone.
+            owner_of: the rules.
+            now: monotonic seconds.
+        """
+        out: dict[int, tuple[Owner, float | None]] = {}
+        wanted = set(pids)
+        for pid in wanted:
+            facts = read(pid)
+            known = self._known.get(pid)
+            if facts is None:
+                since = self._gone.setdefault(pid, now)
+                if now - since >= GONE_GRACE:
+                    owner = known[1] if known else Owner()
+                    out[pid] = (replace(owner, source=Source.GONE), known[2] if known else None)
+                continue
+            self._gone.pop(pid, None)
+            owner = owner_of(facts)
+            if known and known[0] == facts.start and known[1].source is Source.QUEUE:
+                # Its lease has ended while it still dies: it is the job's to its last moment.
+                owner = known[1]
+            self._known[pid] = (facts.start, owner, facts.started_at)
+            out[pid] = (owner, facts.started_at)
+        for pid in [pid for pid in self._known if pid not in wanted]:
+            del self._known[pid]
+        for pid in [pid for pid in self._gone if pid not in wanted]:
+            del self._gone[pid]
+        return out
+
+
+def read_gpu(
+    watched: WatchedGpu,
+    named: Mapping[int, tuple[Owner, float | None]],
+    leases: Sequence[LeaseFacts],
+    *,
+    fresh: bool,
+) -> GpuReading:
+    """Return the state of one GPU and its holders, sorted by user.
+
+    Args:
+        watched: what the driver said last.
+        named: owner and start of processes by pid; one that is missing is not counted.
+        leases: of this node.
+        fresh: False when the sample is too old to say anything.
+    """
+    gpu, sample = watched.gpu, watched.sample
+    mine = [lease for lease in leases if gpu.uuid in lease.gpus]
+    if sample is None or not fresh:
+        # Nothing but the leases is known: a driver that hangs must not make a leased GPU look free.
+        holders = tuple(_reserved(lease) for lease in mine)
+        lost = not gpu.simulated
+        return GpuReading(gpu, GpuState.LOST if lost else _leased_state(holders), holders)
+    if sample.error:
+        return GpuReading(gpu, GpuState.LOST, tuple(_reserved(lease) for lease in mine), sample)
+    found: dict[tuple[str, str, str], list[tuple[GpuProcess, Owner, float | None]]] = {}
+    for process in sample.processes or ():
+        if process.pid in named:
+            owner, started = named[process.pid]
+            found.setdefault((owner.user, owner.container_id, owner.job), []).append(
+                (process, owner, started)
+            )
+    holders_now = [holder for group in found.values() if (holder := _holder(group)) is not None]
+    users = {(holder.user, holder.outside) for holder in holders_now}
+    holders_now = [
+        replace(holder, busy=_is_busy(holder, sample, alone=len(users) == 1)) for holder in holders_now
+    ]
+    jobs = {holder.job for holder in holders_now}
+    everybody = holders_now + [_reserved(lease) for lease in mine if lease.job not in jobs]
+    everybody.sort(key=lambda holder: (holder.user, holder.container, holder.job))
+    return GpuReading(gpu, _state(holders_now, everybody), tuple(everybody), sample, _unattributed(sample))
+
+
+def _holder(group: Sequence[tuple[GpuProcess, Owner, float | None]]) -> Holder | None:
+    """Return the hold of one owner's processes in one place; None when they are too small to count."""
+    owner = group[0][1]
+    sizes = [process.memory for process, _, _ in group]
+    ratios = [process.utilization for process, _, _ in group if process.utilization is not None]
+    memory = None if None in sizes else sum(size for size in sizes if size is not None)
+    utilization = min(1.0, sum(ratios)) if ratios else None
+    if memory is not None and memory < HOLD_BYTES and (utilization or 0.0) <= BUSY_ABOVE:
+        return None
+    starts = [started for _, _, started in group if started is not None]
+    return Holder(
+        owner.user,
+        owner.source,
+        min(starts, default=None),
+        memory,
+        utilization,
+        len(group),
+        owner.container,
+        owner.container_id,
+        owner.image,
+        owner.job,
+        owner.disputed,
+    )
+
+
+def _is_busy(holder: Holder, sample: GpuSample, *, alone: bool) -> bool:
+    if sample.utilization is None:
+        return True  # the driver cannot say (MIG): nobody is called idle on no evidence
+    if sample.utilization <= BUSY_ABOVE:
+        return False
+    # Several people on a busy GPU: each by their own processes, where the driver tells.
+    return alone or holder.utilization is None or holder.utilization > 0.0
+
+
+def _reserved(lease: LeaseFacts) -> Holder:
+    return Holder(lease.owner, Source.QUEUE, lease.since or None, job=lease.job)
+
+
+def _leased_state(holders: Sequence[Holder]) -> GpuState:
+    return GpuState.RESERVED if holders else GpuState.FREE
+
+
+def _state(with_processes: Sequence[Holder], everybody: Sequence[Holder]) -> GpuState:
+    if any(holder.busy for holder in with_processes):
+        return GpuState.BUSY
+    return GpuState.HELD if with_processes else _leased_state(everybody)
+
+
+def _unattributed(sample: GpuSample) -> int | None:
+    if sample.memory_used is None or sample.processes is None:
+        return None
+    sizes = [process.memory for process in sample.processes]
+    if None in sizes:
+        return None
+    return max(0, sample.memory_used - sum(size for size in sizes if size is not None))
