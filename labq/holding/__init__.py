@@ -14,6 +14,7 @@ cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
 procfs.py      reads /proc
 accounts.py    reads passwd, subuid and the owners of directories
 containers.py  an engine's JSON -> ContainerFacts (pure)
+seals.py       the proxy's stamp on a container: made and checked (pure)
 owners.py      the rules: process + container + leases -> Owner (pure)
 leases.py      the file by which the agent tells the exporter what is leased
 reading.py     all of that -> the state of each GPU and its holders (pure)

@@ -47,6 +47,9 @@ class CgroupFacts:
     slice_uid: int | None = None
     #: ``libpod`` when the innermost id was podman's, ``docker``, ``cri-containerd``…; "" = cgroupfs says no more
     runtime: str = ""
+    #: uid of ``user@<uid>.service`` when the ids lie in the subtree that this user may shape at will: they are then his
+    #: claim (he can make a cgroup of any name); None = they do not, only root's engines write there
+    delegated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class ContainerFacts:
     created: float = 0.0
     #: uid that whoever started it asked for by number (``docker run -u 1001``); None = none, or the image's own
     asked_uid: int | None = None
+    #: who owns the socket of the engine that says so: 0 = root's; a rootless engine answers what its user likes
+    engine_uid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,322 @@
+"""Names the person whom a process is charged to. Pure: all that is known comes as arguments.
+
+The rules, the first that answers wins (``facts.Source`` in the same order; docs/explanation/who-holds-a-gpu.md):
+
+1. queue      labq's own labels, when their lease exists and says the same
+2. proxy      the owner label, sealed by labq's docker.sock proxy
+3. label      the owner label, unless harder evidence names another person
+4. workdir    owner of the compose project's or dev container's directory, with the same exception
+5. mount      owner of the one home that is mounted
+6. uid        uid of the process; in a container only one that was asked for by number
+7. loginuid   the login it came from
+8. userslice  the session it runs under
+9. subuid     whose range of subordinate uids its uid lies in
+
+Which container: the innermost id that an engine knows. Engines inside containers are not asked, so a container of
+theirs is charged as the one around it. Below ``user@<uid>.service`` a user can make cgroups of any name, and his own
+engine can answer anything: an id there counts only for that user's engine, and elsewhere only for root's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from labq.holding.facts import (
+    UNKNOWN,
+    ContainerFacts,
+    LeaseFacts,
+    Owner,
+    ProcessFacts,
+    Source,
+)
+from labq.holding.seals import OWNER_LABEL, STAMP_LABEL, is_earlier, seal_holds
+from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
+
+#: Names that a label may say: those that the server accepts, and those of directory services (alice@example.org).
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@+-]{0,63}")
+_COMPOSE = "com.docker.compose.project.working_dir"
+_DEVCONTAINER = "devcontainer.local_folder"
+#: Words of a label that are quoted in a sentence.
+_QUOTED = 40
+
+
+class People(Protocol):
+    """What the rules ask of this machine's accounts (accounts.py)."""
+
+    def person(self, uid: int | None) -> str | None:
+        """Return the person's name; None when it is no person's uid."""
+
+    def subuid_owner(self, uid: int) -> str | None:
+        """Return the person in whose range of subordinate uids it lies."""
+
+    def home_owner(self, path: str) -> str | None:
+        """Return whose home a path lies in."""
+
+    def directory_owner(self, path: str) -> str | None:
+        """Return the person who owns a directory."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """One process, what surrounds it, and the doubts met on the way."""
+
+    process: ProcessFacts
+    container: ContainerFacts | None
+    containers: Mapping[str, ContainerFacts]
+    leases: Mapping[str, LeaseFacts]
+    accounts: People
+    key: bytes | None
+    doubts: list[str] = field(default_factory=list)
+    job: str = ""
+
+    @property
+    def inside(self) -> bool:
+        """Return whether it is in a container, known or not."""
+        return self.container is not None or bool(self.process.cgroup.containers)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.container.labels if self.container else {}
+
+
+def owner_of(
+    process: ProcessFacts | None,
+    containers: Mapping[str, ContainerFacts],
+    leases: Mapping[str, LeaseFacts],
+    accounts: People,
+    key: bytes | None = None,
+) -> Owner:
+    """Return who a process is charged to, and by which rule.
+
+    Args:
+        process: None = the driver lists it, but it has gone from /proc.
+        containers: by id; all that the engines know, also those that ended not long ago.
+        leases: by token; those of this node.
+        accounts: this machine's.
+        key: the proxy's; None = this machine has no proxy, seals prove nothing.
+    """
+    if process is None:
+        return Owner(source=Source.GONE)
+    process, forged = _without_forged_ids(process, containers)
+    engine = process.cgroup.delegated or 0
+    known = [
+        facts
+        for found in process.cgroup.containers
+        if (facts := containers.get(found)) and facts.engine_uid == engine
+    ]
+    case = _Case(process, known[0] if known else None, containers, leases, accounts, key)
+    if forged is not None:
+        case.doubts.append(
+            f"its cgroup names container {forged[:12]}, but the user whom it runs as made that cgroup"
+        )
+    user, source = _first_answer(case)
+    around = _around(case, known, user)
+    if around:
+        case.doubts.append(around)
+    container = case.container
+    ids = process.cgroup.containers
+    return Owner(
+        user=user,
+        source=source,
+        container_id=container.id if container else (ids[0] if ids else ""),
+        container=container.name if container else "",
+        image=container.image if container else "",
+        job=case.job,
+        disputed="; ".join(dict.fromkeys(case.doubts)),
+    )
+
+
+def _without_forged_ids(
+    process: ProcessFacts, containers: Mapping[str, ContainerFacts]
+) -> tuple[ProcessFacts, str | None]:
+    """Return the process without the ids that only its own user put there, and the first of those."""
+    facts = process.cgroup
+    if facts.delegated is None:
+        return process, None
+    forged = [
+        found
+        for found in facts.containers
+        if found in containers and containers[found].engine_uid != facts.delegated
+    ]
+    if not forged:
+        return process, None
+    kept = tuple(found for found in facts.containers if found not in forged)
+    return replace(process, cgroup=replace(facts, containers=kept)), forged[0]
+
+
+def _first_answer(case: _Case) -> tuple[str, Source]:
+    for rule in RULES:
+        answer = rule(case)
+        if answer is not None:
+            return answer
+    return UNKNOWN, Source.NONE
+
+
+def _around(case: _Case, known: list[ContainerFacts], user: str) -> str | None:
+    """Return a doubt when a container around it is another person's: a privileged container can forge inner ids."""
+    for outer in known[1:]:
+        held = replace(case.process, cgroup=replace(case.process.cgroup, containers=(outer.id,)))
+        other = _first_answer(_Case(held, outer, case.containers, case.leases, case.accounts, case.key))[0]
+        if other not in {UNKNOWN, user}:
+            return f"it is charged to {user}, but runs inside container {outer.name}, which is {other}'s"
+    return None
+
+
+Answer = tuple[str, Source] | None
+
+
+def _queue(case: _Case) -> Answer:
+    """Rule 1: everybody may write such labels; the lease says whether labq did."""
+    said = {key: case.labels.get(key, "") for key in (LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE, LABEL_OWNER)}
+    if case.container is None or not any(said.values()):
+        return None
+    lease = case.leases.get(said[LABEL_LEASE])
+    if lease is None:
+        case.doubts.append(f"its labels say labq job {_quote(said[LABEL_JOB])}, but no such lease exists")
+    elif (lease.job, str(lease.attempt), lease.owner) != (
+        said[LABEL_JOB],
+        said[LABEL_ATTEMPT],
+        said[LABEL_OWNER],
+    ):
+        case.doubts.append(f"its labels name a lease, but that is of job {lease.job} of {lease.owner}")
+    elif any(
+        other.labels.get(LABEL_LEASE) == lease.token and is_earlier(other, case.container)
+        for other in case.containers.values()
+    ):
+        case.doubts.append(f"its labels are a copy of those of job {lease.job}")
+    else:
+        case.job = lease.job
+        return lease.owner, Source.QUEUE
+    return None
+
+
+def _proxy(case: _Case) -> Answer:
+    """Rule 2: only the proxy has the key, and a seal is good for one container."""
+    if case.container is None or case.key is None or STAMP_LABEL not in case.labels:
+        return None
+    if seal_holds(case.key, case.container, case.containers.values()):
+        return case.labels[OWNER_LABEL], Source.PROXY
+    case.doubts.append("its seal is not the proxy's, or is a copy")
+    return None
+
+
+def _label(case: _Case) -> Answer:
+    """Rule 3: a word is believed until something harder says otherwise."""
+    claimed = case.labels.get(OWNER_LABEL)
+    if claimed is None:
+        return None
+    if not _NAME.fullmatch(claimed) or claimed in {UNKNOWN, "root"}:
+        case.doubts.append(f"its label says {_quote(claimed)}, which is no person's name")
+        return None
+    directory = _owner_of_directory(case)
+    if directory and directory[0] != claimed:
+        case.doubts.append(f"its label says {claimed}, but its {directory[1]} is {directory[0]}'s")
+    return _unless_disproved(case, claimed, Source.LABEL, f"its label says {claimed}")
+
+
+def _workdir(case: _Case) -> Answer:
+    """Rule 4: these labels, too, are words of whoever started it, though tools write them."""
+    found = _owner_of_directory(case)
+    if found is None:
+        return None
+    return _unless_disproved(case, found[0], Source.WORKDIR, f"its {found[1]} is {found[0]}'s")
+
+
+def _mount(case: _Case) -> Answer:
+    """Rule 5."""
+    home = _mounted_home(case)
+    return (home, Source.MOUNT) if home else None
+
+
+def _uid(case: _Case) -> Answer:
+    """Rule 6: in a container a number is a person only if a person asked for it."""
+    uid = case.process.uid
+    if case.inside and (case.container is None or case.container.asked_uid != uid):
+        return None
+    name = case.accounts.person(uid)
+    return (name, Source.UID) if name else None
+
+
+def _loginuid(case: _Case) -> Answer:
+    """Rule 7."""
+    name = _login(case)
+    return (name, Source.LOGINUID) if name else None
+
+
+def _userslice(case: _Case) -> Answer:
+    """Rule 8."""
+    name = case.accounts.person(case.process.cgroup.slice_uid)
+    return (name, Source.USERSLICE) if name else None
+
+
+def _subuid(case: _Case) -> Answer:
+    """Rule 9."""
+    name = case.accounts.subuid_owner(case.process.uid)
+    return (name, Source.SUBUID) if name else None
+
+
+RULES: tuple[Callable[[_Case], Answer], ...] = (
+    _queue,
+    _proxy,
+    _label,
+    _workdir,
+    _mount,
+    _uid,
+    _loginuid,
+    _userslice,
+    _subuid,
+)
+
+
+def _unless_disproved(case: _Case, claimed: str, source: Source, claim: str) -> Answer:
+    """Return the claim, or, when evidence names another person, that person and a doubt."""
+    for name, rule, words in _evidence(case):
+        if name != claimed:
+            case.doubts.append(f"{claim}, but {words} {name}'s")
+            return name, rule
+    return claimed, source
+
+
+def _evidence(case: _Case) -> Iterator[tuple[str, Source, str]]:
+    """Yield who is named by what is harder to forge than a label, in the order of the rules."""
+    if home := _mounted_home(case):
+        yield home, Source.MOUNT, "its mounted home is"
+    asked = case.accounts.person(case.container.asked_uid) if case.container else None
+    # Where uids are remapped the number that was asked for is the container's, not the host's.
+    if asked and case.accounts.subuid_owner(case.process.uid) is None:
+        yield asked, Source.UID, "the uid it was started with is"
+    if login := _login(case):
+        yield login, Source.LOGINUID, "the login it was started from is"
+    if case.container and (engine := case.accounts.person(case.container.engine_uid)):
+        yield engine, Source.USERSLICE, "its engine is"
+
+
+def _login(case: _Case) -> str | None:
+    """Return the person who logged in. Docker's containers have the login of whoever started the *daemon*."""
+    cgroup = case.process.cgroup
+    if case.inside and not (cgroup.runtime == "libpod" and len(cgroup.containers) == 1):
+        return None
+    return case.accounts.person(case.process.loginuid)
+
+
+def _mounted_home(case: _Case) -> str | None:
+    mounts = case.container.mounts if case.container else ()
+    owners = {owner for path in mounts if (owner := case.accounts.home_owner(path))}
+    return owners.pop() if len(owners) == 1 else None
+
+
+def _owner_of_directory(case: _Case) -> tuple[str, str] | None:
+    """Return who owns the directory it was started from, and what to call that."""
+    for key, words in ((_COMPOSE, "compose directory"), (_DEVCONTAINER, "dev container's directory")):
+        path = case.labels.get(key)
+        owner = case.accounts.directory_owner(path) if path else None
+        if owner:
+            return owner, words
+    return None
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
