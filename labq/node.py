@@ -27,6 +27,13 @@ class Gpu:
     simulated: bool = False
     #: "" = healthy; else why nothing may be placed on it
     fault: str = ""
+    #: id of the GPU instance (MIG) of the card at ``index``; None = the whole card
+    instance: int | None = None
+
+    @property
+    def slot(self) -> str:
+        """Return where it sits, as people and DCGM write it: "2", or "2.1" for instance 1 of card 2."""
+        return str(self.index) if self.instance is None else f"{self.index}.{self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Node:
                     "memory": g.memory,
                     "simulated": g.simulated,
                     "fault": g.fault,
+                    "instance": g.instance,
                 }
                 for g in self.gpus
             ],

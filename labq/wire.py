@@ -152,6 +152,7 @@ def gpu_view(
     return {
         "node": node.name,
         "index": gpu.index,
+        "slot": gpu.slot,
         "uuid": gpu.uuid,
         "model": gpu.model,
         "memory": gpu.memory,

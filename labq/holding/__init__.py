@@ -7,14 +7,16 @@ Prometheus; both must never disagree, and components do not import each other: s
 Must not live here: Redis, HTTP, decisions. The client never imports this package.
 
 samples.py     what the driver says of a GPU and its processes (values)
-nvml.py        asks the driver; the only importer of pynvml
+nvml.py        asks the driver; with nvml_questions.py the only importer of pynvml
+nvml_questions.py  single questions, and what is asked instead where a driver does not know one
+process_rows.py    which of the driver's rows about processes can be believed (pure)
 watch.py       a thread for each GPU, so that one that hangs silences nobody
 facts.py       what /proc, an engine and the queue say (values); who is named, and by which rule
 cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
 procfs.py      reads /proc
 accounts.py    reads passwd, subuid and the owners of directories
 containers.py  an engine's JSON -> ContainerFacts (pure)
-seals.py       the proxy's stamp on a container: made and checked (pure)
+register.py    the containers that one engine has, and had until a while ago
 owners.py      the rules: process + container + leases -> Owner (pure)
 leases.py      the file by which the agent tells the exporter what is leased
 reading.py     all of that -> the state of each GPU and its holders (pure)

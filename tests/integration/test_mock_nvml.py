@@ -150,7 +150,7 @@ def test_every_symbol_that_labq_calls_is_in_the_fake(mock_nvml_library: Path) ->
         for node in ast.parse(text).body
         if isinstance(node, ast.FunctionDef)
     }
-    sources = [path for part in ("worker", "exporter") for path in (REPO / part).rglob("*.py")]
+    sources = [path for part in ("labq", "worker", "exporter") for path in (REPO / part).rglob("*.py")]
     used = {call for path in sources for call in re.findall(r"\b(nvml[A-Z]\w+)\b", path.read_text())}
     used |= {f"nvml{name}" for name in ALWAYS.split()}
     wanted = {symbol for call in used & functions.keys() for symbol in symbols_called_by(call, functions)}

@@ -23,13 +23,19 @@ EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
     int result = look(*handle = handle_of(index), &gpu);
     return result == UNINITIALIZED || result == INVALID ? result : gpu.lost ? LOST : OK;
 }
+// As the real one may, it touches each GPU before the one it looks for: one that hangs is a wall.
 EXPORT int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
-    unsigned count;
+    unsigned cards, count;
     struct gpu gpu;
-    int result = nvmlDeviceGetCount_v2(&count);
+    int result = nvmlDeviceGetCount_v2(&cards);
+    pthread_mutex_lock(&lock);
+    count = cards + state.instance_count;
+    pthread_mutex_unlock(&lock);
     for (unsigned i = 0; !result && i < count; i++) {
-        result = nvmlDeviceGetHandleByIndex_v2(i, handle);
-        if (look(*handle, &gpu) != INVALID && !strcmp(gpu.uuid, uuid)) return result;
+        *handle = i < cards ? handle_of(i) : handle_of(FIRST_INSTANCE + i - cards);
+        result = look(*handle, &gpu);
+        if (result == UNINITIALIZED) return result;
+        if (result != INVALID && !strcmp(gpu.uuid, uuid)) return gpu.lost ? LOST : OK;
         result = OK;
     }
     return result ? result : NOT_FOUND;
@@ -44,83 +50,144 @@ EXPORT int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
         __VA_ARGS__;                                \
         return OK;                                  \
     }
+// The same of what an instance does not answer.
+#define CARD_QUERY(name, parameters, ...) QUERY(name, parameters, if (gpu.instance >= 0) return NOT_SUPPORTED; __VA_ARGS__)
 
 QUERY(nvmlDeviceGetUUID, (void *device, char *to, unsigned size), return put(to, size, gpu.uuid))
 QUERY(nvmlDeviceGetName, (void *device, char *to, unsigned size), return put(to, size, gpu.name))
 QUERY(nvmlDeviceGetIndex, (void *device, unsigned *index), *index = gpu.index)
 // On purpose not the index: on real machines the two differ, too.
-QUERY(nvmlDeviceGetMinorNumber, (void *device, unsigned *minor), *minor = state.gpu_count - 1 - gpu.index)
-QUERY(nvmlDeviceGetPciInfo_v3, (void *device, struct pci *pci), {
+CARD_QUERY(nvmlDeviceGetMinorNumber, (void *device, unsigned *minor), *minor = state.gpu_count - 1 - gpu.index)
+CARD_QUERY(nvmlDeviceGetPciInfo_v3, (void *device, struct pci *pci), {
     *pci = (struct pci){.bus = gpu.index + 1, .id = 0x268410DE};
     snprintf(pci->legacy, sizeof pci->legacy, "0000:%02X:00.0", gpu.index + 1);
     snprintf(pci->bus_id, sizeof pci->bus_id, "00000000:%02X:00.0", gpu.index + 1);
 })
 QUERY(nvmlDeviceGetMemoryInfo, (void *device, struct memory *memory),
+      if (gpu.no_memory) return NOT_SUPPORTED;
       *memory = ((struct memory){gpu.total, gpu.total - gpu.used, gpu.used}))
 QUERY(nvmlDeviceGetMemoryInfo_v2, (void *device, struct memory_v2 *memory), {
     if (memory->version != 0x02000028) return VERSION;
     *memory = (struct memory_v2){memory->version, gpu.total, 0, gpu.total - gpu.used, gpu.used};
 })
-QUERY(nvmlDeviceGetUtilizationRates, (void *device, struct utilization *rates),
+CARD_QUERY(nvmlDeviceGetUtilizationRates, (void *device, struct utilization *rates),
+      if (gpu.mig == 1) return NOT_SUPPORTED;
       *rates = ((struct utilization){gpu.util, gpu.total ? gpu.used * 100 / gpu.total : 0}))
-QUERY(nvmlDeviceGetTemperature, (void *device, unsigned sensor, unsigned *celsius), (void)sensor; *celsius = gpu.celsius)
-QUERY(nvmlDeviceGetTemperatureV, (void *device, struct temperature *temperature), {
+CARD_QUERY(nvmlDeviceGetTemperature, (void *device, unsigned sensor, unsigned *celsius), (void)sensor; *celsius = gpu.celsius)
+CARD_QUERY(nvmlDeviceGetTemperatureV, (void *device, struct temperature *temperature), {
     if (temperature->version != 0x0100000C) return VERSION;
     temperature->celsius = gpu.celsius;
 })
-QUERY(nvmlDeviceGetPowerUsage, (void *device, unsigned *milliwatt), *milliwatt = gpu.milliwatt)
-QUERY(nvmlDeviceGetEnforcedPowerLimit, (void *device, unsigned *milliwatt), *milliwatt = 450000)
-QUERY(nvmlDeviceGetTotalEnergyConsumption, (void *device, unsigned long long *millijoule), {
+CARD_QUERY(nvmlDeviceGetPowerUsage, (void *device, unsigned *milliwatt), *milliwatt = gpu.milliwatt)
+CARD_QUERY(nvmlDeviceGetEnforcedPowerLimit, (void *device, unsigned *milliwatt), *milliwatt = 450000)
+CARD_QUERY(nvmlDeviceGetTotalEnergyConsumption, (void *device, unsigned long long *millijoule), {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     *millijoule = (now.tv_sec + now.tv_nsec / 1e9) * gpu.milliwatt;
 })
-QUERY(nvmlDeviceGetFanSpeed, (void *device, unsigned *percent), *percent = 30)
+CARD_QUERY(nvmlDeviceGetFanSpeed, (void *device, unsigned *percent), *percent = 30)
 QUERY(nvmlDeviceGetTotalEccErrors, (void *device, unsigned uncorrected, unsigned counter, unsigned long long *count),
-      (void)counter; *count = gpu.ecc[uncorrected != 0])
-QUERY(nvmlDeviceGetRemappedRows, (void *device, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed),
+      (void)counter; if (gpu.mig == 1) return NOT_SUPPORTED; *count = gpu.ecc[uncorrected != 0])
+CARD_QUERY(nvmlDeviceGetRemappedRows, (void *device, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed),
       *corrected = gpu.remap[0]; *uncorrected = gpu.remap[1]; *pending = gpu.remap[2]; *failed = gpu.remap[3])
-QUERY(nvmlDeviceGetCurrentClocksEventReasons, (void *device, unsigned long long *reasons), *reasons = 0)
-QUERY(nvmlDeviceGetMigMode, (void *device, unsigned *current, unsigned *pending), {
+CARD_QUERY(nvmlDeviceGetCurrentClocksEventReasons, (void *device, unsigned long long *reasons), *reasons = gpu.throttle)
+CARD_QUERY(nvmlDeviceGetCurrentClocksThrottleReasons, (void *device, unsigned long long *reasons), *reasons = gpu.throttle)
+CARD_QUERY(nvmlDeviceGetTemperatureThreshold, (void *device, unsigned which, unsigned *celsius), {
+    if (which != 1 /* slowdown */ || gpu.slowdown < 0) return NOT_SUPPORTED;
+    *celsius = gpu.slowdown;
+})
+CARD_QUERY(nvmlDeviceGetMarginTemperature, (void *device, struct margin *margin), {
+    if (margin->version != 0x01000008) return VERSION;
+    if (gpu.margin < 0) return NOT_SUPPORTED;
+    margin->celsius = gpu.margin;
+})
+CARD_QUERY(nvmlDeviceGetMigMode, (void *device, unsigned *current, unsigned *pending), {
     if (gpu.mig < 0) return NOT_SUPPORTED;
     *current = *pending = gpu.mig;
 })
 
-// Two calls: the first, with no room, is told how much there is; none is a success at once.
-QUERY(nvmlDeviceGetComputeRunningProcesses_v3, (void *device, unsigned *count, struct process *to), {
-    unsigned room = *count;
-    *count = gpu.process_count;
-    if (room < gpu.process_count) return TOO_SMALL;
-    if (to) memcpy(to, gpu.processes, gpu.process_count * sizeof *to);
+QUERY(nvmlDeviceGetMaxMigDeviceCount, (void *device, unsigned *count), *count = gpu.mig < 0 ? 0 : 7)
+CARD_QUERY(nvmlDeviceGetMigDeviceHandleByIndex, (void *device, unsigned place, void **instance), {
+    pthread_mutex_lock(&lock);
+    *instance = NULL;
+    for (unsigned i = 0; i < state.instance_count; i++)
+        if (state.instances[i].index == gpu.index && !place--) *instance = handle_of(FIRST_INSTANCE + i);
+    pthread_mutex_unlock(&lock);
+    if (!*instance) return NOT_FOUND;
 })
+QUERY(nvmlDeviceGetGpuInstanceId, (void *device, unsigned *id), if (gpu.instance < 0) return NOT_SUPPORTED; *id = gpu.instance)
+QUERY(nvmlDeviceGetDeviceHandleFromMigDeviceHandle, (void *device, void **card), *card = handle_of(gpu.index))
+
+// Two calls: the first, with no room, is told how much there is; none is a success at once.
+static int list(struct process *from, unsigned there, unsigned *count, struct process *to) {
+    unsigned room = *count;
+    *count = there;
+    if (room < there) return TOO_SMALL;
+    if (to) memcpy(to, from, there * sizeof *to);
+    return OK;
+}
+QUERY(nvmlDeviceGetComputeRunningProcesses_v3, (void *device, unsigned *count, struct process *to),
+      return list(gpu.processes, gpu.process_count, count, to))
+QUERY(nvmlDeviceGetComputeRunningProcesses_v2, (void *device, unsigned *count, struct process *to),
+      return list(gpu.processes, gpu.process_count, count, to))
 QUERY(nvmlDeviceGetGraphicsRunningProcesses_v3, (void *device, unsigned *count, struct process *to), (void)to; *count = 0)
-QUERY(nvmlDeviceGetMPSComputeRunningProcesses_v3, (void *device, unsigned *count, struct process *to), (void)to; *count = 0)
-// The real one always asks for room for 100 samples, and says "not found" on an idle GPU.
-QUERY(nvmlDeviceGetProcessUtilization, (void *device, struct sample *to, unsigned *count, unsigned long long since), {
-    if (!to) return *count = 100, TOO_SMALL;
-    if (!gpu.process_count) return NOT_FOUND;
-    if (*count < gpu.process_count) return TOO_SMALL;
-    *count = gpu.process_count;
-    for (unsigned i = 0; i < *count; i++)
-        to[i] = (struct sample){gpu.processes[i].pid, since + 1, gpu.util / *count, 0, 0, 0};
+QUERY(nvmlDeviceGetMPSComputeRunningProcesses_v3, (void *device, unsigned *count, struct process *to),
+      return list(gpu.mps, gpu.mps_count, count, to))
+QUERY(nvmlDeviceGetMPSComputeRunningProcesses_v2, (void *device, unsigned *count, struct process *to),
+      return list(gpu.mps, gpu.mps_count, count, to))
+// The real one always asks for room for 100 samples, tells only who did something since then, and says "not found"
+// when nobody did.
+CARD_QUERY(nvmlDeviceGetProcessUtilization, (void *device, struct sample *to, unsigned *count, unsigned long long since), {
+    enum { ROOM = 100 };
+    if (gpu.mig == 1) return NOT_SUPPORTED;
+    if (gpu.no_size) return *count = 0, OK;
+    if (!to) return *count = ROOM, TOO_SMALL;
+    if (*count < ROOM) return TOO_SMALL;
+    uint64_t now = microseconds();
+    if (!gpu.sample_count)
+        for (; gpu.util && gpu.sample_count < gpu.process_count; gpu.sample_count++)
+            gpu.samples[gpu.sample_count] =
+                (struct sample){gpu.processes[gpu.sample_count].pid, 0, gpu.util / gpu.process_count, 0, 0, 0};
+    *count = 0;
+    for (unsigned i = 0; i < gpu.sample_count; i++) {
+        struct sample sample = gpu.samples[i];
+        if (!sample.time) sample.time = now;
+        if (sample.time > since) to[(*count)++] = sample;
+    }
+    if (gpu.garbage) {
+        to[(*count)++] = (struct sample){0, now, 50, 0, 0, 0};
+        to[(*count)++] = (struct sample){UINT32_MAX, now, 50, 0, 0, 0};
+        to[(*count)++] = (struct sample){gpu.processes[0].pid, now + 1, 3000000, 0, 0, 0};
+        to[(*count)++] = (struct sample){gpu.processes[0].pid, now * 2, 99, 0, 0, 0};
+        to[(*count)++] = (struct sample){gpu.processes[0].pid, 1, 98, 0, 0, 0};
+    }
+    if (!*count) return NOT_FOUND;
 })
 
 EXPORT int nvmlEventSetCreate(struct event_set **set) { return (*set = calloc(1, sizeof **set)) ? OK : 999; }
 EXPORT int nvmlEventSetFree(struct event_set *set) { return free(set), OK; }
 // As on a real GPU, what happened before nobody listened is not told.
-QUERY(nvmlDeviceRegisterEvents, (void *device, unsigned long long types, struct event_set *set),
-      (void)types; set->gpus |= 1ULL << gpu.index; set->seen = state.xid_count)
+CARD_QUERY(nvmlDeviceRegisterEvents, (void *device, unsigned long long types, struct event_set *set), {
+    (void)types;
+    if (gpu.no_events) return NOT_SUPPORTED;
+    pthread_mutex_lock(&lock);
+    set->gpus |= 1ULL << gpu.index, set->seen[gpu.index] = state.xid_count;
+    pthread_mutex_unlock(&lock);
+})
 EXPORT int nvmlEventSetWait_v2(struct event_set *set, struct event *event, unsigned timeout_ms) {
     for (unsigned waited = 0;; waited += POLL_MS, nap()) {
         pthread_mutex_lock(&lock);
         refresh();
-        // A file with fewer events than before is a new story.
-        if (set->seen > state.xid_count) set->seen = 0;
-        while (set->seen < state.xid_count) {
-            struct xid xid = state.xids[set->seen++];
-            if (!(set->gpus >> xid.gpu & 1)) continue;
+        for (unsigned i = 0; i < state.xid_count; i++) {
+            struct xid xid = state.xids[i];
+            unsigned *seen = &set->seen[xid.gpu];
+            // A file with fewer events than before is a new story.
+            if (*seen > state.xid_count) *seen = 0;
+            if (i < *seen || !(set->gpus >> xid.gpu & 1)) continue;
+            *seen = i + 1;
             pthread_mutex_unlock(&lock);
-            *event = (struct event){handle_of(xid.gpu), 8 /* XidCriticalError */, xid.code, UINT32_MAX, UINT32_MAX};
+            unsigned instance = xid.instance < 0 ? UINT32_MAX : (unsigned)xid.instance;
+            *event = (struct event){handle_of(xid.gpu), 8 /* XidCriticalError */, xid.code, instance, UINT32_MAX};
             return OK;
         }
         pthread_mutex_unlock(&lock);

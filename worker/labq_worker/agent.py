@@ -11,6 +11,7 @@ from collections.abc import Callable
 from labq import __version__
 from labq.clock import now
 from labq.errors import UnavailableError
+from labq.holding.nvml import Nvml
 from labq.node import Gpu, Node
 from labq.store import Store
 from labq_worker import machine, tasks
@@ -24,7 +25,6 @@ from labq_worker.contexts import ContextSource
 from labq_worker.data_dir import check_data_dir, take_data_dir
 from labq_worker.engine_errors import EngineError
 from labq_worker.follow import sample_memory
-from labq_worker.gpus import Nvml
 from labq_worker.heartbeat import Heartbeat
 from labq_worker.images import Images
 from labq_worker.paths import Paths

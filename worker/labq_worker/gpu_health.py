@@ -1,48 +1,35 @@
-"""Which GPU is not well. Pure; for now only: it cannot be read. Xid, ECC and the canary are later work."""
+"""Which GPU is not well, and what the heartbeat says of those that are. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from labq.holding.samples import GpuSample
 from labq.node import Gpu
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the driver says of one GPU now; None = it cannot say."""
-
-    #: bytes
-    memory_used: int | None = None
-    #: percent of the last moment in which at least one kernel ran
-    utilization: int | None = None
-    #: degrees Celsius
-    temperature: int | None = None
-    #: watts
-    power: float | None = None
-    #: the driver's words when the GPU itself cannot be read
-    error: str = ""
-
-    def to_wire(self) -> dict[str, float | None]:
-        """Return the JSON form for the heartbeat."""
-        return {
-            "memory_used": self.memory_used,
-            "utilization": self.utilization,
-            "temperature": self.temperature,
-            "power": self.power,
-        }
+def reading(sample: GpuSample) -> dict[str, float | None]:
+    """Return what the heartbeat tells of a GPU: bytes, percent, degrees Celsius, watts."""
+    used = sample.utilization
+    return {
+        "memory_used": sample.memory_used,
+        "utilization": None if used is None else round(used * 100),
+        "temperature": sample.temperature,
+        "power": sample.power,
+    }
 
 
-def with_faults(gpus: Iterable[Gpu], readings: Mapping[str, Reading]) -> tuple[Gpu, ...]:
-    """Return the GPUs with a fault where the latest reading failed, and without where it did not.
+def with_faults(gpus: Iterable[Gpu], samples: Mapping[str, GpuSample]) -> tuple[Gpu, ...]:
+    """Return the GPUs with a fault where the latest sample failed, and without where it did not.
 
-    A GPU without a reading keeps the fault it has: silence says nothing new.
+    A GPU without a sample keeps the fault it has: silence says nothing new.
     """
     out = []
     for gpu in gpus:
-        reading = readings.get(gpu.uuid)
-        if reading is not None:
-            fault = f"the driver cannot read it: {reading.error}" if reading.error else ""
+        sample = samples.get(gpu.uuid)
+        if sample is not None:
+            fault = f"the driver cannot read it: {sample.error}" if sample.error else ""
             gpu = replace(gpu, fault=fault) if fault != gpu.fault else gpu
         out.append(gpu)
     return tuple(out)

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from labq.clock import monotonic, now
 from labq.errors import UnavailableError
+from labq.holding.samples import GpuSample
 from labq.node import Gpu, Node
 from labq.store import Store
-from labq_worker.gpu_health import Reading, with_faults
+from labq_worker.gpu_health import reading, with_faults
 
 log = logging.getLogger(__name__)
 INTERVAL = 2.0
@@ -26,7 +27,7 @@ STALE = 3 * INTERVAL
 class Driver(Protocol):
     """Reads GPUs."""
 
-    def read(self, gpu: Gpu) -> Reading:
+    def sample(self, gpu: Gpu) -> GpuSample:
         """Return what it says of one GPU."""
 
 
@@ -48,7 +49,7 @@ class Heartbeat:
         self.node = node
         self._driver = driver
         self._before_registering = before_registering
-        self._readings: dict[str, tuple[float, Reading]] = {}
+        self._readings: dict[str, tuple[float, GpuSample]] = {}
         self._stop = threading.Event()
 
     def register(self) -> None:
@@ -70,7 +71,7 @@ class Heartbeat:
     def _read(self, gpu: Gpu) -> None:
         driver = self._driver
         while driver is not None and not self._stop.is_set():
-            self._readings[gpu.uuid] = (monotonic(), driver.read(gpu))
+            self._readings[gpu.uuid] = (monotonic(), driver.sample(gpu))
             self._stop.wait(INTERVAL)
 
     def _beat(self) -> None:
@@ -89,15 +90,15 @@ class Heartbeat:
 
     def _beat_once(self) -> None:
         at = monotonic()
-        fresh = {uuid: reading for uuid, (when, reading) in dict(self._readings).items() if at - when < STALE}
+        fresh = {uuid: sample for uuid, (when, sample) in dict(self._readings).items() if at - when < STALE}
         gpus = with_faults(self.node.gpus, fresh)
         if gpus != self.node.gpus:
             for gpu in gpus:
                 if gpu.fault:
-                    log.warning("GPU %d (%s): %s", gpu.index, gpu.uuid, gpu.fault)
+                    log.warning("GPU %s (%s): %s", gpu.slot, gpu.uuid, gpu.fault)
             self.node = replace(self.node, gpus=gpus)
             self.register()
-        readings = {uuid: reading.to_wire() for uuid, reading in fresh.items() if not reading.error}
+        readings = {uuid: reading(sample) for uuid, sample in fresh.items() if not sample.error}
         if not self._store.nodes.heartbeat(self.node.name, {"gpus": readings}, now=now()):
             log.warning("the store does not know this node as alive: registering again")
             self._before_registering()

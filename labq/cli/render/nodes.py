@@ -52,7 +52,8 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
     simulated = " (simulated)" if all(gpu.get("simulated") for gpu in gpus) else ""
     lines.append(f"  GPUs{simulated}: {free} free of {len(gpus)}")
     rows = [
-        [f"  {g['index']}", model(g), about_bytes(g.get("memory") or 0), gpu_state(g), jobs(g)] for g in gpus
+        [f"  {g.get('slot', g['index'])}", model(g), about_bytes(g.get("memory") or 0), gpu_state(g), jobs(g)]
+        for g in gpus
     ]
     return (
         "\n".join(lines)

@@ -55,7 +55,7 @@ def _card(gpu: Mapping[str, Any]) -> list[str]:
     use, heat = gpu.get("utilization"), gpu.get("temperature")
     return [
         clean(str(gpu["node"])),
-        str(gpu["index"]),
+        str(gpu.get("slot", gpu["index"])),
         model(gpu),
         f"{about_bytes(used)} / {total}" if used is not None else f"? / {total}",
         "?" if use is None else f"{use:.0f}%",

@@ -302,6 +302,7 @@ _JOB_MORE: dict[str, Schema] = {
 _GPU: dict[str, Schema] = {
     "node": _TEXT,
     "index": _INT,
+    "slot": _text("the index; of a MIG instance the index, a dot and its id"),
     "uuid": _TEXT,
     "model": _TEXT,
     "memory": _INT,

@@ -138,7 +138,7 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
             yield _finding(f"node {node.name}", True, f"{node.name} is up with {len(node.gpus)} GPUs{note}")
         for gpu in node.gpus:
             if gpu.fault:
-                what = f"GPU {gpu.index} of {node.name} ({gpu.model}) is not used: {gpu.fault}"
+                what = f"GPU {gpu.slot} of {node.name} ({gpu.model}) is not used: {gpu.fault}"
                 yield _finding(
                     f"gpu {gpu.uuid}", False, what, "mend or replace it; it is used again by itself"
                 )
