@@ -71,6 +71,10 @@ SETTINGS: tuple[Setting, ...] = (
         (_S,),
     ),
     Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),
+    Setting("usage_half_life", "7d", "seconds", "Time after which past use of GPUs is charged by half.", (_S,)),
+    Setting(
+        "metrics_token", "", "secret", "Token that /metrics asks for (Bearer); empty = it is open.", (_S,)
+    ),
     Setting("node_grace", "120s", "seconds", "Silence after which a node counts as lost.", (_S,)),
     Setting("records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S,)),
     Setting("run_dir", "/run/labq", "path", "Where agent and exporter leave each other notes.", (_A, _E)),
@@ -88,7 +92,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("gpus_expected", "", "text", "GPUs this node should have; empty = as many as PCI shows.", (_E,)),
     Setting("engines", "", "list", "Sockets of container engines; empty = Docker's and Podman's.", (_E,)),
-    Setting("stamp_key", "/var/lib/labq/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)),
+    Setting("stamp_key", "/var/lib/labq-stamp/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)),
     Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}

@@ -68,12 +68,18 @@ class Holder:
 class GpuReading:
     """One GPU at one moment."""
 
-    gpu: Gpu
+    watched: WatchedGpu
     state: GpuState
     holders: tuple[Holder, ...] = ()
-    sample: GpuSample | None = None
+    #: False = the driver's last answer is too old to say anything; the holders are those of leases only
+    fresh: bool = True
     #: bytes in use that no process accounts for (managed memory, a leak); None = not known
     unattributed: int | None = None
+
+    @property
+    def gpu(self) -> Gpu:
+        """Return which GPU."""
+        return self.watched.gpu
 
 
 class Identities:
@@ -141,13 +147,12 @@ def read_gpu(
     """
     gpu, sample = watched.gpu, watched.sample
     mine = [lease for lease in leases if gpu.uuid in lease.gpus]
-    if sample is None or not fresh:
+    if sample is None or not fresh or sample.error:
         # Nothing but the leases is known: a driver that hangs must not make a leased GPU look free.
         holders = tuple(_reserved(lease) for lease in mine)
-        lost = not gpu.simulated
-        return GpuReading(gpu, GpuState.LOST if lost else _leased_state(holders), holders)
-    if sample.error:
-        return GpuReading(gpu, GpuState.LOST, tuple(_reserved(lease) for lease in mine), sample)
+        # Nobody asks a simulated GPU.
+        state = _leased_state(holders) if gpu.simulated else GpuState.LOST
+        return GpuReading(watched, state, holders, fresh=fresh and sample is not None)
     found: dict[tuple[str, str, str], list[tuple[GpuProcess, Owner, float | None]]] = {}
     for process in sample.processes or ():
         if process.pid in named:
@@ -163,7 +168,9 @@ def read_gpu(
     jobs = {holder.job for holder in holders_now}
     everybody = holders_now + [_reserved(lease) for lease in mine if lease.job not in jobs]
     everybody.sort(key=lambda holder: (holder.user, holder.container, holder.job))
-    return GpuReading(gpu, _state(holders_now, everybody), tuple(everybody), sample, _unattributed(sample))
+    return GpuReading(
+        watched, _state(holders_now, everybody), tuple(everybody), unattributed=_unattributed(sample)
+    )
 
 
 def _holder(group: Sequence[tuple[GpuProcess, Owner, float | None]]) -> Holder | None:

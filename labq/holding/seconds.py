@@ -63,7 +63,7 @@ def moment(reading: GpuReading) -> Moment:
         busy = dict.fromkeys(busy, False)
     part = 1.0 / len(busy) if busy else 0.0
     shares = {who: Share(part, part if works else 0.0) for who, works in busy.items()}
-    sample = reading.sample
+    sample = reading.watched.sample if reading.fresh else None
     return Moment(str(reading.state), shares, sample.utilization if sample is not None else None)
 
 

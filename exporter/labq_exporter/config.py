@@ -1,0 +1,73 @@
+"""Settings -> ``ExporterConfig``. Pure: reads texts, no files and no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labq.errors import BadInputError
+from labq.settings import Settings
+
+#: Seconds: below it the looking itself would be noticed, above it a short job would be missed.
+SHORTEST, LONGEST = 0.1, 10.0
+#: Where engines listen unless somebody says otherwise.
+ENGINES = ("/var/run/docker.sock", "/run/podman/podman.sock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterConfig:
+    """What the exporter was told."""
+
+    host: str = "127.0.0.1"
+    port: int = 9746
+    #: seconds between two looks at the GPUs
+    interval: float = 1.0
+    run_dir: Path = Path("/run/labq")
+    #: None = no TLS, no passwords
+    web_config: Path | None = None
+    #: None = as many as the PCI bus shows
+    gpus_expected: int | None = None
+    engines: tuple[str, ...] = ENGINES
+    stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
+
+
+def read_config(settings: Settings) -> ExporterConfig:
+    """Return the configuration that the settings say.
+
+    Raises:
+        BadInputError: naming the setting and what is legal.
+    """
+    interval = settings.seconds("exporter_interval") or 1.0
+    if not SHORTEST <= interval <= LONGEST:
+        raise BadInputError(
+            f"LABQ_EXPORTER_INTERVAL={settings.text('exporter_interval')!r} is not legal",
+            f"write a time from {SHORTEST:g} to {LONGEST:g} seconds, such as 1s",
+        )
+    port = settings.number("exporter_port")
+    if port > 65535:
+        raise BadInputError(f"LABQ_EXPORTER_PORT={port} is no port", "write a number from 0 to 65535")
+    expected = settings.text("gpus_expected")
+    if expected and not (expected.isascii() and expected.isdigit() and len(expected) < 4):
+        raise BadInputError(
+            f"LABQ_GPUS_EXPECTED={expected!r} is not a number of GPUs", "write 8, or leave it empty"
+        )
+    return ExporterConfig(
+        host=settings.text("exporter_host"),
+        port=port,
+        interval=interval,
+        run_dir=settings.path("run_dir"),
+        web_config=settings.path("exporter_web_config") if settings.text("exporter_web_config") else None,
+        gpus_expected=int(expected) if expected else None,
+        engines=tuple(_socket(text) for text in settings.items("engines")) or ENGINES,
+        stamp_key=settings.path("stamp_key"),
+    )
+
+
+def _socket(text: str) -> str:
+    path = text.removeprefix("unix://")
+    if not path.startswith("/"):
+        raise BadInputError(
+            f"LABQ_ENGINES: {text!r} is no socket of this machine",
+            "write paths such as /var/run/docker.sock,/run/podman/podman.sock",
+        )
+    return path

@@ -1,0 +1,148 @@
+"""The counters, and how they live on when this program is restarted. Pure.
+
+They are written down *before* they are shown: whatever Prometheus saw is in the file, so that no counter ever goes
+back (it would take that for a reset and count everything again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labq.holding.reading import GpuReading
+from labq.holding.samples import XidCount
+from labq.holding.seconds import Moment, Share, moment, spent
+
+VERSION = 1
+#: Seconds after which somebody who no longer holds a GPU loses the series of it, at a restart.
+FORGET = 86400.0
+QUEUE, OUTSIDE = "queue", "outside"
+
+#: (GPU uuid, user, scope)
+Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class Totals:
+    """Seconds since this node booted, as far as this program ran."""
+
+    held: dict[Key, float] = field(default_factory=dict)
+    busy: dict[Key, float] = field(default_factory=dict)
+    #: seconds since the epoch at which a key last grew
+    touched: dict[Key, float] = field(default_factory=dict)
+    #: (GPU uuid, state) -> seconds
+    states: dict[tuple[str, str], float] = field(default_factory=dict)
+    #: GPU uuid -> seconds of full use
+    used: dict[str, float] = field(default_factory=dict)
+    user_cpu: dict[str, float] = field(default_factory=dict)
+    #: path of a cgroup -> its processor seconds when last seen
+    cgroup_cpu: dict[str, float] = field(default_factory=dict)
+    #: (GPU uuid, code) -> count, seconds since the epoch of the last, of earlier lives of this program
+    xids_before: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
+    #: GPU uuid -> its latest moment, and when that was (monotonic seconds, which restarts of this program share)
+    moments: dict[str, tuple[Moment, float]] = field(default_factory=dict)
+
+    def add(self, readings: Iterable[GpuReading], at: float, now: float) -> None:
+        """Count the time since the last readings.
+
+        Args:
+            readings: of all GPUs now.
+            at: monotonic seconds.
+            now: seconds since the epoch.
+        """
+        for reading in readings:
+            if reading.watched.sample is None:
+                continue  # nothing was heard of it yet: what the last life of this program wrote down stays
+            uuid = reading.gpu.uuid
+            after = moment(reading)
+            before = self.moments.get(uuid)
+            self.moments[uuid] = (after, at)
+            for who in after.shares:
+                # Shown from the first sight on, so that Prometheus sees it grow.
+                self.held.setdefault(_key(uuid, who), 0.0)
+                self.busy.setdefault(_key(uuid, who), 0.0)
+                self.touched[_key(uuid, who)] = now
+            if before is None:
+                continue
+            gone = spent(before[0], after, at - before[1])
+            for who, part in gone.held.items():
+                key = _key(uuid, who)
+                self.held[key] = self.held.get(key, 0.0) + part
+                self.busy[key] = self.busy.get(key, 0.0) + gone.busy.get(who, 0.0)
+                self.touched[key] = now
+            for state, part in gone.states.items():
+                self.states[uuid, state] = self.states.get((uuid, state), 0.0) + part
+            self.used[uuid] = self.used.get(uuid, 0.0) + gone.used
+
+    def add_cpu(self, seen: Mapping[str, tuple[str, float]], *, first: bool) -> None:
+        """Count processor time.
+
+        Args:
+            seen: path of a cgroup -> (user, its processor seconds).
+            first: True at the first look after boot: what was used before is not ours to count.
+        """
+        for path, (user, seconds) in seen.items():
+            before = self.cgroup_cpu.get(path, seconds if first else 0.0)
+            # A path that is used again by a new cgroup begins at nothing.
+            self.user_cpu[user] = self.user_cpu.get(user, 0.0) + (
+                seconds - before if seconds >= before else seconds
+            )
+        self.cgroup_cpu = {path: seconds for path, (_, seconds) in seen.items()}
+
+    def xids(self, now_counted: Iterable[XidCount]) -> dict[tuple[str, int], tuple[int, float]]:
+        """Return counts and times of Xid events, those of earlier lives included."""
+        out = dict(self.xids_before)
+        for xid in now_counted:
+            count, last = out.get((xid.uuid, xid.code), (0, 0.0))
+            out[xid.uuid, xid.code] = (count + xid.count, max(last, xid.last))
+        return out
+
+    def to_json(self, now_counted: Iterable[XidCount], boot: str) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "v": VERSION,
+            "boot": boot,
+            "users": [[*key, self.held[key], self.busy[key], self.touched[key]] for key in self.held],
+            "states": [[*key, seconds] for key, seconds in self.states.items()],
+            "used": self.used,
+            "user_cpu": self.user_cpu,
+            "cgroup_cpu": self.cgroup_cpu,
+            "xids": [[*key, *value] for key, value in self.xids(now_counted).items()],
+            "moments": [
+                [uuid, at, each.state, each.utilization]
+                + [[user, outside, share.held, share.busy] for (user, outside), share in each.shares.items()]
+                for uuid, (each, at) in self.moments.items()
+            ],
+        }
+
+
+def from_json(body: Mapping[str, Any], boot: str, now: float) -> Totals:
+    """Return the totals that were written; fresh ones when they are of another boot or form.
+
+    Raises:
+        KeyError, TypeError, ValueError: it was not written by this program.
+    """
+    if body["v"] != VERSION or body["boot"] != boot:
+        return Totals()
+    out = Totals()
+    for uuid, user, scope, held, busy, touched in body["users"]:
+        if now - touched < FORGET:
+            key = (uuid, user, scope)
+            out.held[key], out.busy[key], out.touched[key] = float(held), float(busy), float(touched)
+    out.states = {(uuid, state): float(seconds) for uuid, state, seconds in body["states"]}
+    out.used = {uuid: float(seconds) for uuid, seconds in body["used"].items()}
+    out.user_cpu = {user: float(seconds) for user, seconds in body["user_cpu"].items()}
+    out.cgroup_cpu = {path: float(seconds) for path, seconds in body["cgroup_cpu"].items()}
+    out.xids_before = {
+        (uuid, int(code)): (int(count), float(last)) for uuid, code, count, last in body["xids"]
+    }
+    for uuid, at, state, utilization, *shares in body["moments"]:
+        parts = {(user, bool(outside)): Share(held, busy) for user, outside, held, busy in shares}
+        out.moments[uuid] = (Moment(state, parts, utilization), float(at))
+    return out
+
+
+def _key(uuid: str, who: tuple[str, bool]) -> Key:
+    user, outside = who
+    return uuid, user, OUTSIDE if outside else QUEUE
