@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from labq.holding.facts import ContainerFacts
-from labq.holding.seals import OWNER_LABEL, STAMP_LABEL
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL
 
 #: Uids are 32 bits wide; the last value means "none".
 _NO_UID = 4294967295

@@ -32,7 +32,7 @@ from labq.holding.facts import (
     ProcessFacts,
     Source,
 )
-from labq.holding.seals import OWNER_LABEL, STAMP_LABEL, is_earlier, seal_holds
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, verify
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
 #: Names that a label may say: those that the server accepts, and those of directory services (alice@example.org).
@@ -183,7 +183,7 @@ def _queue(case: _Case) -> Answer:
     ):
         case.doubts.append(f"its labels name a lease, but that is of job {lease.job} of {lease.owner}")
     elif any(
-        other.labels.get(LABEL_LEASE) == lease.token and is_earlier(other, case.container)
+        other.labels.get(LABEL_LEASE) == lease.token and _earlier(other, case.container)
         for other in case.containers.values()
     ):
         case.doubts.append(f"its labels are a copy of those of job {lease.job}")
@@ -197,10 +197,19 @@ def _proxy(case: _Case) -> Answer:
     """Rule 2: only the proxy has the key, and a seal is good for one container."""
     if case.container is None or case.key is None or STAMP_LABEL not in case.labels:
         return None
-    if seal_holds(case.key, case.container, case.containers.values()):
-        return case.labels[OWNER_LABEL], Source.PROXY
-    case.doubts.append("its seal is not the proxy's, or is a copy")
-    return None
+    owner, stamp = case.labels.get(OWNER_LABEL, ""), case.labels[STAMP_LABEL]
+    nonce = verify(case.key, stamp, owner)
+    if nonce is None:
+        case.doubts.append("its seal is not the proxy's")
+        return None
+    # Whoever may inspect a container can copy its labels onto another one.
+    if any(
+        f":{nonce}:" in other.labels.get(STAMP_LABEL, "") and _earlier(other, case.container)
+        for other in case.containers.values()
+    ):
+        case.doubts.append("its seal is a copy of another container's")
+        return None
+    return owner, Source.PROXY
 
 
 def _label(case: _Case) -> Answer:
@@ -316,6 +325,10 @@ def _owner_of_directory(case: _Case) -> tuple[str, str] | None:
         if owner:
             return owner, words
     return None
+
+
+def _earlier(one: ContainerFacts, other: ContainerFacts) -> bool:
+    return one.id != other.id and (one.created, one.id) < (other.created, other.id)
 
 
 def _quote(text: str) -> str:

@@ -20,7 +20,11 @@ FOREIGN = {
         "worker/labq_worker/rq_worker.py",
     ),
     "rq": ("scheduler/labq_scheduler/dispatch.py", "worker/labq_worker/rq_worker.py"),
-    "docker": ("worker/labq_worker/containers.py", "worker/labq_worker/engine_errors.py"),
+    "docker": (
+        "worker/labq_worker/containers.py",
+        "worker/labq_worker/engine_errors.py",
+        "exporter/labq_exporter/containers.py",
+    ),
     "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py"),
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),
     "fastapi": ("scheduler/labq_scheduler/api/",),
