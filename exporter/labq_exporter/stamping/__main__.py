@@ -1,0 +1,75 @@
+"""``labq-docker-stamp``: writes who created a container onto it. Off by default; ADR 0009 says when to use it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from labq import __version__
+from labq.errors import BadInputError, LabqError
+from labq.holding.seal import KEY_PATH
+from labq_exporter.stamping.caller import Names
+from labq_exporter.stamping.keyfile import key_at
+from labq_exporter.stamping.service import Service, inherited, listen_at
+from labq_exporter.stamping.stamper import Stamper
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(
+        prog="labq-docker-stamp",
+        description="A proxy for an engine's socket that labels each new container with who really created it.",
+        epilog="It is accounting, not security: whoever may use an engine is root on its machine.",
+    )
+    out.add_argument(
+        "--listen", type=Path, metavar="PATH", help="Socket to make (else systemd passes one in)."
+    )
+    out.add_argument("--group", default="", help="Group that may use the socket of --listen.")
+    out.add_argument(
+        "--engine", default="/var/run/docker.sock", metavar="PATH", help="The engine's socket [%(default)s]."
+    )
+    out.add_argument(
+        "--key", type=Path, default=KEY_PATH, metavar="PATH", help="Key file, made if missing [%(default)s]."
+    )
+    out.add_argument(
+        "--grace",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="Time that open streams have at the end [5].",
+    )
+    out.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    out.add_argument("--version", action="version", version=f"labq-docker-stamp {__version__}")
+    return out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the proxy; return the exit status."""
+    given = parser().parse_args(argv)
+    logging.basicConfig(
+        level=given.log_level.upper(), format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr
+    )
+    try:
+        listeners = inherited(os.environ)
+        if given.listen is not None:
+            listeners.append(listen_at(given.listen, given.group))
+        if not listeners:
+            raise BadInputError(
+                "there is no socket to listen on",
+                "start it through labq-docker-stamp.socket, or give --listen PATH",
+            )
+        stamper = Stamper(key_at(given.key), Names())
+        asyncio.run(Service(given.engine, stamper, given.grace).run(listeners))
+    except LabqError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The seal on an owner label: proof that the stamping proxy wrote it, and nobody else.
+
+The proxy (labq_exporter.stamping) seals, the rules of ownership verify. The form is ``v1:<nonce>:<mac>``: 32
+hexadecimal digits that are used once, and HMAC-SHA256 of nonce, newline and owner. A seal can be read (``docker
+inspect``) and copied onto another container, so two containers with one nonce are a dispute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import stat
+from pathlib import Path
+
+from labq.errors import BadInputError, NotFoundError, UnavailableError
+
+#: Label with the name of the person; anybody may write it.
+OWNER_LABEL = "io.labq.owner"
+#: Label with the seal; only the proxy can write a valid one.
+STAMP_LABEL = "io.labq.stamp"
+#: Not below /var/lib/labq: that is the scheduler's, whose account could then replace the key.
+KEY_PATH = Path("/var/lib/labq-stamp/stamp.key")
+#: Bytes: as long as the digest, more adds nothing (RFC 2104).
+KEY_BYTES = 32
+
+_STAMP = re.compile(r"v1:([0-9a-f]{32}):([0-9a-f]{64})", re.ASCII)
+
+
+def _mac(key: bytes, nonce: str, owner: str) -> str:
+    return hmac.new(key, f"{nonce}\n{owner}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+def seal(key: bytes, nonce: str, owner: str) -> str:
+    """Return the stamp for ``owner``; ``nonce`` is 32 hexadecimal digits that were never used before."""
+    return f"v1:{nonce}:{_mac(key, nonce, owner)}"
+
+
+def verify(key: bytes, stamp: str, owner: str) -> str | None:
+    """Return the nonce of a stamp that holds for ``owner``, or None when it does not."""
+    found = _STAMP.fullmatch(stamp)
+    if found is None or not hmac.compare_digest(found[2], _mac(key, found[1], owner)):
+        return None
+    return found[1]
+
+
+def read_key(path: Path = KEY_PATH) -> bytes:
+    """Return the key in the file at ``path``.
+
+    Raises:
+        NotFoundError: There is no such file: the proxy never ran on this machine.
+        UnavailableError: It cannot be read.
+        BadInputError: It is not a key, or everybody could read it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            key = file.read(KEY_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no stamp key {path}", "the stamping proxy makes it when it first starts"
+        ) from None
+    except OSError as error:
+        raise UnavailableError(
+            f"the stamp key {path} cannot be read: {error.strerror}", "read it as root"
+        ) from None
+    if mode & 0o007:
+        raise BadInputError(
+            f"the stamp key {path} has mode {mode:04o}: others could seal with it",
+            f"remove it, restart labq-docker-stamp (which makes a new one with mode 0600): rm {path}",
+        )
+    if len(key) != KEY_BYTES:
+        raise BadInputError(
+            f"the stamp key {path} is not {KEY_BYTES} bytes long",
+            f"remove it, restart labq-docker-stamp (which makes a new one): rm {path}",
+        )
+    return key
