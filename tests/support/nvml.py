@@ -1,10 +1,14 @@
 """A fake libnvidia-ml.so.1 for the real pynvml; its state is a text file (see native/mock_nvml.c)."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from support.need import need
@@ -52,6 +56,16 @@ def gpu_uuid(index: int) -> str:
     return f"GPU-00000000-0000-4000-8000-{index:012d}"
 
 
+def instance_line(index: int, instance: int, total: int = 10 * GIB, used: int = 0) -> str:
+    """An `instance` line; the card's own line and `mig INDEX 1` come before it."""
+    return f"instance {index} {instance_uuid(index, instance)} {instance} {total} {used}"
+
+
+def instance_uuid(index: int, instance: int) -> str:
+    """The UUID that `instance_line(index, instance)` has."""
+    return f"MIG-00000000-0000-4000-8000-{index:06d}{instance:06d}"
+
+
 @pytest.fixture(scope="session")
 def mock_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Builds the fake library and returns its directory."""
@@ -69,3 +83,17 @@ def mock_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mock_nvml(mock_nvml_library: Path, tmp_path: Path) -> MockNvml:
     """A fake NVML with a driver and no GPUs yet; a test writes its own."""
     return MockNvml(mock_nvml_library, tmp_path / "nvml.state")
+
+
+@pytest.fixture
+def nvml_here(mock_nvml: MockNvml, monkeypatch: pytest.MonkeyPatch) -> Iterator[MockNvml]:
+    """The fake NVML, in this very process; nothing hangs and all is closed when the test has ended."""
+    # A loaded library stays loaded, so each test gets the one of this session, opened by nobody.
+    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(mock_nvml.library_dir / LIBRARY)))
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    monkeypatch.setenv("LABQ_MOCK_NVML", str(mock_nvml.state))
+    yield mock_nvml
+    mock_nvml.write("driver 580.95.05")
+    with contextlib.suppress(pynvml.NVMLError_Uninitialized):
+        while True:
+            pynvml.nvmlShutdown()
