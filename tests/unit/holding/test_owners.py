@@ -1,0 +1,348 @@
+"""Who is charged, and what is said when a container claims what is not true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts, Source
+from labq.holding.owners import RULES, owner_of
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, seal
+from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
+
+ID, OTHER, INNER = "a" * 64, "b" * 64, "c" * 64
+KEY = bytes(32)
+COMPOSE, DEVCONTAINER = "com.docker.compose.project.working_dir", "devcontainer.local_folder"
+ALICE, BOB, CAROL = 1001, 1002, 1003
+NAMES = {ALICE: "alice", BOB: "bob", CAROL: "carol"}
+LEASE = LeaseFacts("token", "12", 2, "alice")
+LABQ = {LABEL_JOB: "12", LABEL_ATTEMPT: "2", LABEL_LEASE: "token", LABEL_OWNER: "alice"}
+
+
+@dataclass
+class Town:
+    """Three people with a home and 65536 subordinate uids each; directories are owned by who is named in them."""
+
+    names: Mapping[int, str] = field(default_factory=lambda: NAMES)
+
+    def person(self, uid: int | None) -> str | None:
+        return self.names.get(uid or 0)
+
+    def subuid_owner(self, uid: int) -> str | None:
+        return self.names.get(1000 + uid // 100000) if uid >= 100000 else None
+
+    def home_owner(self, path: str) -> str | None:
+        return next((name for name in self.names.values() if path.startswith(f"/home/{name}")), None)
+
+    def directory_owner(self, path: str) -> str | None:
+        return next((name for name in self.names.values() if name in path.split("/")), None)
+
+
+def process(
+    *ids: str, uid: int = 0, login: int | None = None, slice_uid: int | None = None, runtime: str = "",
+    delegated: int | None = None,
+) -> ProcessFacts:  # fmt: skip
+    return ProcessFacts(7, 1, 1.0, uid, login, CgroupFacts(ids, slice_uid, runtime, delegated))
+
+
+def container(
+    key: str = ID, *, mounts: tuple[str, ...] = (), asked: int | None = None, created: float = 1.0,
+    engine: int = 0, **labels: str,
+) -> ContainerFacts:  # fmt: skip
+    return ContainerFacts(key, f"name-{key[0]}", "pytorch", labels, mounts, created, asked, engine)
+
+
+def named(
+    who: ProcessFacts | None,
+    *found: ContainerFacts,
+    leases: tuple[LeaseFacts, ...] = (),
+    key: bytes | None = KEY,
+) -> Owner:
+    return owner_of(
+        who, {each.id: each for each in found}, {lease.token: lease for lease in leases}, Town(), key
+    )
+
+
+def answer(who: ProcessFacts, *found: ContainerFacts) -> tuple[str, Source, str]:
+    owner = named(who, *found)
+    return owner.user, owner.source, owner.disputed
+
+
+def labelled(owner: str, **more: str) -> dict[str, str]:
+    return {OWNER_LABEL: owner} | more
+
+
+def stamped(owner: str, nonce: str = "0" * 32, key: bytes = KEY) -> dict[str, str]:
+    return {OWNER_LABEL: owner, STAMP_LABEL: seal(key, nonce, owner)}
+
+
+def test_there_is_a_rule_for_each_source_in_the_same_order() -> None:
+    rules = [rule.__name__.removeprefix("_") for rule in RULES]
+    assert rules == [source for source in Source if source not in {Source.GONE, Source.NONE}]
+
+
+def test_what_has_gone_and_what_nothing_names_is_unknown() -> None:
+    assert named(None) == Owner(source=Source.GONE)
+    assert named(process()) == Owner()
+    assert named(process(ID), container()) == Owner(container_id=ID, container="name-a", image="pytorch")
+    assert named(process(ID)) == Owner(container_id=ID)
+
+
+# 1 queue
+
+
+def test_a_container_of_the_queue_is_its_leases() -> None:
+    owner = named(process(ID, uid=BOB), container(mounts=("/home/bob",), **LABQ), leases=(LEASE,))
+    assert (owner.user, owner.source, owner.job, owner.disputed) == ("alice", Source.QUEUE, "12", "")
+
+
+def test_labels_of_the_queue_without_a_lease_charge_nobody() -> None:
+    owner = named(process(ID), container(**LABQ))
+    assert (owner.user, owner.source, owner.job) == ("unknown", Source.NONE, "")
+    assert owner.disputed == "its labels say labq job '12', but no such lease exists"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(LABEL_JOB, "13"), (LABEL_ATTEMPT, "1"), (LABEL_OWNER, "bob"), (LABEL_ATTEMPT, "")]
+)
+def test_labels_of_the_queue_must_agree_with_the_lease(key: str, value: str) -> None:
+    owner = named(process(ID), container(**LABQ | {key: value}), leases=(LEASE,))
+    assert (owner.user, owner.job) == ("unknown", "")
+    assert owner.disputed == "its labels name a lease, but that is of job 12 of alice"
+
+
+def test_a_copy_of_a_queues_labels_is_told_from_the_original_by_age() -> None:
+    original, copy = (
+        container(created=1.0, **LABQ),
+        container(OTHER, created=2.0, mounts=("/home/bob",), **LABQ),
+    )
+    found = {each.id: each for each in (copy, original)}
+    tokens = {LEASE.token: LEASE}
+    first = owner_of(process(ID), found, tokens, Town())
+    second = owner_of(process(OTHER), found, tokens, Town())
+    assert (first.user, first.source, first.disputed) == ("alice", Source.QUEUE, "")
+    assert (second.user, second.source) == ("bob", Source.MOUNT)
+    assert second.disputed == "its labels are a copy of those of job 12"
+
+
+def test_false_labels_of_the_queue_leave_the_other_rules_their_say() -> None:
+    assert answer(process(ID), container(asked=BOB, mounts=("/home/bob",), **LABQ))[:2] == (
+        "bob",
+        Source.MOUNT,
+    )
+
+
+# 2 proxy
+
+
+def test_a_sealed_owner_is_believed_whatever_else_is_there() -> None:
+    who = container(mounts=("/home/bob",), asked=BOB, **stamped("alice"))
+    assert answer(process(ID), who) == ("alice", Source.PROXY, "")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        stamped("alice", key=b"x" * 32),
+        stamped("bob") | {OWNER_LABEL: "alice"},
+        {OWNER_LABEL: "alice", STAMP_LABEL: "v1:nonsense"},
+    ],
+)
+def test_a_broken_seal_is_a_label_and_is_told(stamp: dict[str, str]) -> None:
+    assert answer(process(ID), container(**stamp)) == ("alice", Source.LABEL, "its seal is not the proxy's")
+    user, source, disputed = answer(process(ID), container(mounts=("/home/bob",), **stamp))
+    assert (user, source) == ("bob", Source.MOUNT)
+    assert disputed == "its seal is not the proxy's; its label says alice, but its mounted home is bob's"
+
+
+def test_a_copied_seal_is_good_for_the_first_container_only() -> None:
+    first, second = (
+        container(created=1.0, **stamped("alice")),
+        container(OTHER, created=2.0, **stamped("alice")),
+    )
+    assert answer(process(ID), first, second) == ("alice", Source.PROXY, "")
+    user, source, disputed = answer(process(OTHER), first, second)
+    assert (user, source, disputed) == ("alice", Source.LABEL, "its seal is a copy of another container's")
+
+
+def test_a_machine_without_a_proxy_takes_the_label_for_what_it_is() -> None:
+    owner = named(process(ID), container(**stamped("alice")), key=None)
+    assert (owner.user, owner.source, owner.disputed) == ("alice", Source.LABEL, "")
+
+
+# 3 label
+
+
+def test_an_owner_label_is_believed_when_nothing_says_otherwise() -> None:
+    assert answer(process(ID), container(**labelled("alice"))) == ("alice", Source.LABEL, "")
+    honest = container(mounts=("/home/alice/x",), asked=ALICE, **labelled("alice"))
+    assert answer(process(ID, uid=ALICE), honest) == ("alice", Source.LABEL, "")
+
+
+@pytest.mark.parametrize(
+    ("more", "source", "words"),
+    [
+        ({"mounts": ("/home/bob",)}, Source.MOUNT, "its mounted home is bob's"),
+        ({"asked": BOB}, Source.UID, "the uid it was started with is bob's"),
+        ({"engine": BOB}, Source.USERSLICE, "its engine is bob's"),
+    ],
+)
+def test_evidence_wins_over_an_owner_label(more: dict[str, object], source: Source, words: str) -> None:
+    forged = replace(container(**labelled("alice")), **_fields(more))
+    who = process(ID, delegated=BOB) if "engine" in more else process(ID)
+    assert answer(who, forged) == ("bob", source, f"its label says alice, but {words}")
+
+
+def _fields(more: dict[str, object]) -> dict[str, object]:
+    names = {"asked": "asked_uid", "engine": "engine_uid"}
+    return {names.get(key, key): value for key, value in more.items()}
+
+
+def test_the_login_of_a_podman_container_wins_over_its_label() -> None:
+    who = process(ID, login=BOB, runtime="libpod")
+    disputed = "its label says alice, but the login it was started from is bob's"
+    assert answer(who, container(**labelled("alice"))) == ("bob", Source.LOGINUID, disputed)
+
+
+def test_two_mounted_homes_disprove_no_label() -> None:
+    shared = container(mounts=("/home/bob/data", "/home/alice"), **labelled("alice"))
+    assert answer(process(ID), shared) == ("alice", Source.LABEL, "")
+
+
+def test_a_label_and_a_directory_that_disagree_are_told() -> None:
+    user, source, disputed = answer(process(ID), container(**labelled("alice", **{COMPOSE: "/srv/bob"})))
+    assert (user, source) == ("alice", Source.LABEL)
+    assert disputed == "its label says alice, but its compose directory is bob's"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "root", "unknown", "-x", "a b", 'a"b', "a\nb", "uid:7", "x" * 65, "ａlice"]
+)
+def test_a_label_that_is_no_name_is_ignored_and_quoted(name: str) -> None:
+    user, source, disputed = answer(process(ID), container(**labelled(name)))
+    assert (user, source) == ("unknown", Source.NONE)
+    assert disputed.startswith("its label says '")
+    assert "\n" not in disputed
+    assert len(disputed) < 120
+
+
+# 4 workdir
+
+
+@pytest.mark.parametrize("key", [COMPOSE, DEVCONTAINER])
+def test_a_project_is_the_owner_of_its_directory(key: str) -> None:
+    assert answer(process(ID), container(**{key: "/home/alice/p"})) == ("alice", Source.WORKDIR, "")
+
+
+def test_a_directory_that_proves_nothing_leaves_the_other_its_say() -> None:
+    both = {COMPOSE: "/srv/nobody", DEVCONTAINER: "/srv/alice"}
+    assert answer(process(ID), container(**both)) == ("alice", Source.WORKDIR, "")
+
+
+def test_evidence_wins_over_a_directory_which_is_but_a_label() -> None:
+    forged = container(mounts=("/home/bob",), **{COMPOSE: "/home/alice/p"})
+    disputed = "its compose directory is alice's, but its mounted home is bob's"
+    assert answer(process(ID), forged) == ("bob", Source.MOUNT, disputed)
+
+
+# 5 mount
+
+
+def test_the_one_mounted_home_names_its_owner() -> None:
+    assert answer(process(ID), container(mounts=("/data", "/home/alice/a", "/home/alice/b"))) == (
+        "alice",
+        Source.MOUNT,
+        "",
+    )
+
+
+def test_two_mounted_homes_name_nobody() -> None:
+    assert answer(process(ID), container(mounts=("/home/alice", "/home/bob"))) == ("unknown", Source.NONE, "")
+
+
+# 6 uid
+
+
+def test_a_process_outside_containers_is_its_uids() -> None:
+    assert answer(process(uid=ALICE, login=BOB, slice_uid=BOB)) == ("alice", Source.UID, "")
+
+
+def test_a_uid_in_a_container_counts_only_when_it_was_asked_for() -> None:
+    assert answer(process(ID, uid=ALICE), container(asked=ALICE)) == ("alice", Source.UID, "")
+    assert answer(process(ID, uid=ALICE), container()) == ("unknown", Source.NONE, "")
+    assert answer(process(ID, uid=ALICE), container(asked=BOB)) == ("unknown", Source.NONE, "")
+    assert answer(process(ID, uid=ALICE)) == ("unknown", Source.NONE, "")
+
+
+def test_a_uid_that_was_asked_for_is_the_containers_own_where_uids_are_remapped() -> None:
+    remapped = process(ID, uid=200000 + ALICE)
+    assert answer(remapped, container(asked=ALICE, **labelled("carol"))) == ("carol", Source.LABEL, "")
+    assert answer(remapped, container(asked=ALICE)) == ("bob", Source.SUBUID, "")
+
+
+# 7 loginuid
+
+
+def test_a_root_process_is_the_persons_who_logged_in() -> None:
+    assert answer(process(uid=0, login=ALICE)) == ("alice", Source.LOGINUID, "")
+    assert answer(process(ID, login=ALICE, runtime="libpod")) == ("alice", Source.LOGINUID, "")
+    assert answer(process(ID, login=ALICE, runtime="libpod"), container()) == ("alice", Source.LOGINUID, "")
+
+
+def test_the_login_of_a_docker_container_is_that_of_whoever_started_the_daemon() -> None:
+    assert answer(process(ID, login=ALICE), container()) == ("unknown", Source.NONE, "")
+    assert answer(process(ID, login=ALICE, runtime="docker")) == ("unknown", Source.NONE, "")
+    assert answer(process(INNER, ID, login=ALICE, runtime="libpod"), container()) == (
+        "unknown",
+        Source.NONE,
+        "",
+    )
+
+
+# 8 userslice and 9 subuid
+
+
+def test_a_session_and_a_range_of_uids_name_their_owner() -> None:
+    assert answer(process(slice_uid=ALICE)) == ("alice", Source.USERSLICE, "")
+    assert answer(process(ID, slice_uid=ALICE, delegated=ALICE, runtime="libpod")) == (
+        "alice",
+        Source.USERSLICE,
+        "",
+    )
+    assert answer(process(uid=100007)) == ("alice", Source.SUBUID, "")
+    assert answer(process(ID, uid=100007)) == ("alice", Source.SUBUID, "")
+    assert answer(process(slice_uid=0)) == ("unknown", Source.NONE, "")
+
+
+# which container
+
+
+def test_a_container_inside_a_container_is_charged_as_the_one_that_an_engine_knows() -> None:
+    owner = named(process(INNER, ID), container(mounts=("/home/alice",)))
+    assert (owner.user, owner.container_id) == ("alice", ID)
+
+
+def test_the_innermost_of_two_known_containers_is_charged_and_the_other_person_named() -> None:
+    inner, outer = container(INNER, **labelled("alice")), container(mounts=("/home/bob",))
+    owner = named(process(INNER, ID), inner, outer)
+    assert (owner.user, owner.container_id) == ("alice", INNER)
+    assert owner.disputed == "it is charged to alice, but runs inside container name-a, which is bob's"
+    assert named(process(INNER, ID), inner, container(mounts=("/home/alice",))).disputed == ""
+
+
+def test_a_cgroup_that_a_user_made_does_not_put_him_into_anothers_container() -> None:
+    mallory = process(ID, uid=BOB, slice_uid=BOB, delegated=BOB, runtime="docker")
+    owner = named(mallory, container(mounts=("/home/alice",), **LABQ), leases=(LEASE,))
+    assert (owner.user, owner.source, owner.container_id, owner.job) == ("bob", Source.UID, "", "")
+    assert (
+        owner.disputed
+        == f"its cgroup names container {ID[:12]}, but the user whom it runs as made that cgroup"
+    )
+
+
+def test_a_users_own_engine_does_not_speak_of_containers_outside_his_session() -> None:
+    assert answer(process(ID), container(engine=BOB, **labelled("alice"))) == ("unknown", Source.NONE, "")
+    inside = process(ID, uid=200001, slice_uid=BOB, delegated=BOB)
+    assert answer(inside, container(engine=BOB)) == ("bob", Source.USERSLICE, "")
