@@ -1,6 +1,8 @@
 """Admin: the people of this lab and their tokens.
 
 labq user add hiro --uid 1001 --gid 1001     add or change a person; containers run with these ids
+labq user set hiro --group vision --slack U012AB3CD
+                                             change what is named, leave the rest
 labq user token hiro                         print a new token, this once
 labq user ls
 labq user rm hiro                            forget a person and all their tokens; jobs stay
@@ -15,16 +17,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ACTIONS = ("add", "ls", "rm", "token")
+_ACTIONS = ("add", "set", "ls", "rm", "token")
 
 
 def declare(parser: common.Parser) -> None:
     """Declare the flags."""
-    parser.add_argument("action", metavar="ACTION", help="add, ls, rm or token")
+    parser.add_argument("action", metavar="ACTION", help="add, set, ls, rm or token")
     parser.add_argument("name", metavar="NAME", nargs="?", help="the person")
-    parser.add_argument("--uid", metavar="N", type=common.whole, help="add: user id (`id -u NAME`)")
-    parser.add_argument("--gid", metavar="N", type=common.whole, help="add: group id (`id -g NAME`)")
-    parser.add_argument("--admin", action="store_true", help="add: may do everything")
+    parser.add_argument("--uid", metavar="N", type=common.whole, help="add, set: user id (`id -u NAME`)")
+    parser.add_argument("--gid", metavar="N", type=common.whole, help="add, set: group id (`id -g NAME`)")
+    parser.add_argument("--admin", action="store_true", help="add, set: may do everything")
+    parser.add_argument(
+        "--group", metavar="GROUP", help="add, set: `labq usage --by group` sums up by it; '' = none"
+    )
+    parser.add_argument(
+        "--slack", metavar="ID", help="add, set: Slack member id, such as U012AB3CD; '' = none"
+    )
     common.add_json(parser)
 
 
@@ -41,9 +49,19 @@ def run(options: Any) -> int:
         else:
             print(_table(users), end="")
         return 0
-    if options.action == "add":
-        client.put_user(options.name, uid=options.uid, gid=options.gid, admin=options.admin)
-        print(f"{options.name} is known; `labq user token {options.name}` prints a token for them")
+    if options.action in {"add", "set"}:
+        client.put_user(
+            options.name,
+            uid=options.uid,
+            gid=options.gid,
+            admin=options.admin if options.action == "add" else options.admin or None,
+            group=options.group,
+            slack_id=options.slack,
+        )
+        if options.action == "set":
+            print(f"{options.name} is changed")
+        else:
+            print(f"{options.name} is known; `labq user token {options.name}` prints a token for them")
     elif options.action == "rm":
         client.remove_user(options.name)
         print(f"{options.name} is forgotten, and so are their tokens")
@@ -66,10 +84,21 @@ def _check(options: Any) -> None:
         )
     if options.action != "ls" and not options.name:
         raise BadInputError(f"labq user {options.action} needs a name", f"labq user {options.action} NAME")
+    if options.action == "set":
+        _check_set(options)
     if options.action == "add" and (options.uid is None or options.gid is None):
         raise BadInputError(
             "labq user add needs --uid and --gid: their containers run with these ids",
             f"labq user add {options.name} --uid $(id -u {options.name}) --gid $(id -g {options.name})",
+        )
+
+
+def _check_set(options: Any) -> None:
+    said = (options.uid, options.gid, options.group, options.slack)
+    if all(value is None for value in said) and not options.admin:
+        raise BadInputError(
+            "labq user set: nothing is to be changed",
+            f"name what is: labq user set {options.name} --group GROUP --slack ID --uid N --gid N --admin",
         )
 
 
@@ -83,7 +112,9 @@ def _table(users: Any) -> str:
             str(u["uid"]),
             str(u["gid"]),
             "admin" if u.get("admin") else "agent" if u.get("agent") else "",
+            clean(str(u.get("group") or "")),
+            clean(str(u.get("slack_id") or "")),
         ]
         for u in users
     ]
-    return table(["NAME", "UID", "GID", "ROLE"], rows, terminal.width())
+    return table(["NAME", "UID", "GID", "ROLE", "GROUP", "SLACK"], rows, terminal.width())

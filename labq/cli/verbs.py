@@ -19,6 +19,7 @@ VERBS = {
     "rerun": "queue the same job again, with changes if you like",
     "nodes": "the machines, and what is free on them",
     "top": "each GPU: who uses it, for what, since when",
+    "usage": "GPU-hours by person, group or node: allocated, busy, outside the queue",
     "doctor": "check client, server and engine, and say what to do",
     "drain": "admin: place no more jobs on a node",
     "resume": "admin: place jobs on a node again",
@@ -36,7 +37,7 @@ MEANT = {
 }  # fmt: skip
 _GROUPS = (
     ("jobs", "submit ls show logs wait why cancel fetch note rerun"),
-    ("machines", "nodes top doctor drain resume user"),
+    ("machines", "nodes top usage doctor drain resume user"),
     ("this machine", "up down config completion version"),
 )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lab:
-    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``image``, ``me``, ``doctor``, people."""
+    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``usage``, ``image``, ``me``, ``doctor``, people."""
 
     session: Session
 
@@ -44,6 +44,26 @@ class Lab:
         found: list[dict[str, Any]] = self.session.json("GET", "/v1/gpus")
         return found
 
+    def usage(
+        self,
+        by: str = "user",
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        user: str | None = None,
+    ) -> dict[str, Any]:
+        """Return who used how many GPU-hours.
+
+        Args:
+            by: "user", "group" or "node".
+            since: a duration ago (7d), or an RFC 3339 time; None = 7 days ago.
+            until: the same; None = now.
+            user: only this person's use.
+        """
+        query = {"by": by, "since": since, "until": until, "user": user}
+        found: dict[str, Any] = self.session.json("GET", "/v1/usage", query=query)
+        return found
+
     def image(self, key: str) -> dict[str, Any]:
         """Return on which nodes an image is ready."""
         found: dict[str, Any] = self.session.json("GET", f"/v1/images/{part(key)}")
@@ -73,9 +93,19 @@ class Lab:
         found: dict[str, Any] = self.session.json("GET", f"/v1/users/{part(name)}")
         return found
 
-    def put_user(self, name: str, *, uid: int, gid: int, admin: bool = False) -> Any:
-        """Add or change a person (admin)."""
-        body = {"uid": uid, "gid": gid, "admin": admin}
+    def put_user(
+        self,
+        name: str,
+        *,
+        uid: int | None = None,
+        gid: int | None = None,
+        admin: bool | None = None,
+        group: str | None = None,
+        slack_id: str | None = None,
+    ) -> Any:
+        """Add or change a person (admin); None = as it was. A new one needs ``uid`` and ``gid``."""
+        said = {"uid": uid, "gid": gid, "admin": admin, "group": group, "slack_id": slack_id}
+        body = {key: value for key, value in said.items() if value is not None}
         return self.session.json("PUT", f"/v1/users/{part(name)}", body=body)
 
     def remove_user(self, name: str) -> Any:

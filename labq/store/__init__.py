@@ -6,6 +6,7 @@ lua/            every multi-step write
 jobs.py         submit, move, read      nodes.py   register, heartbeat, drain
 images.py       image readiness         events.py  the event stream
 people.py       users and tokens        leader.py  the deciding loop's lease
+usage.py        seconds of GPUs that agents measured
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submis
 from labq.store.leader import LeaderLease
 from labq.store.nodes import NodeStore
 from labq.store.people import PeopleStore, Person
+from labq.store.usage import UsageStore
 
 __all__ = [
     "BusyError",
@@ -33,6 +35,7 @@ __all__ = [
     "StaleError",
     "Store",
     "Submission",
+    "UsageStore",
     "connect",
 ]
 
@@ -52,3 +55,4 @@ class Store:
         self.images = ImageStore(self.connection)
         self.events = EventStore(self.connection)
         self.people = PeopleStore(self.connection)
+        self.usage = UsageStore(self.connection)

@@ -18,8 +18,10 @@ labq:images                set     for ever          agents        image keys
 labq:events                stream  last ~200,000     every script  what happened, in order (store/events.py)
 labq:leader                string  lease             leader.lua    token of the deciding loop
 labq:leader:fence          string  for ever          leader.lua    fencing number, counts up with each new leader
-labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, node}
+labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, agent, group, slack_id}
 labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
+labq:usage                 set     while it has rows agents        names of nodes whose use is not all recorded
+labq:usage:<node>          hash    2 h once recorded agents        [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
 rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
 """
@@ -46,6 +48,8 @@ FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
 CURSOR = "labq:cursor:"
+USAGE_NODES = "labq:usage"
+USAGE = "labq:usage:"
 
 #: Events kept; a reader that is further behind starts again from the records.
 MAX_EVENTS = 200_000

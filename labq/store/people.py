@@ -22,6 +22,10 @@ class Person:
     admin: bool = False
     #: an agent: may read contexts and write logs and outputs, may not submit
     agent: bool = False
+    #: whom their use is summed up with; "" = nobody
+    group: str = ""
+    #: by which Slack mentions them; "" = it does not
+    slack_id: str = ""
 
 
 class PeopleStore:

@@ -13,7 +13,7 @@ from labq.settings import BY_NAME, Settings
 
 _FLAGS = (
     "host", "port", "data_dir", "redis_url", "records_url", "max_time", "mounts", "max_context",
-    "max_queued_per_user", "keep_jobs", "keep_contexts", "node_grace", "log_level",
+    "max_queued_per_user", "keep_jobs", "keep_contexts", "usage_half_life", "node_grace", "log_level",
 )  # fmt: skip
 _LEVELS = ("debug", "info", "warning", "error")
 

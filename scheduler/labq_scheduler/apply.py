@@ -39,6 +39,8 @@ class Applied:
     #: id of the last event written; "" = none
     last_event: str = ""
     started: int = 0
+    prepared: int = 0
+    refused: int = 0
     stale: int = 0
     #: decisions that could not be carried out and were skipped
     failed: int = 0
@@ -68,6 +70,8 @@ def _counted(done: Applied, step: object, *args: object) -> None:
     try:
         done.last_event = step(*args)  # type: ignore[operator]
         done.started += step is _start
+        done.prepared += step is _prepare
+        done.refused += step is _refuse
     except (StaleError, BusyError) as error:
         done.stale += 1
         log.info("not applied: %s", error.what)

@@ -19,6 +19,7 @@ from labq.store import Event, FencedError, LeaderLease, Store
 from labq_scheduler.apply import Messages, apply
 from labq_scheduler.board import Board
 from labq_scheduler.decide import decide
+from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.reaper import lose_node, silent_nodes
 from labq_scheduler.snapshot import Rules
 
@@ -53,6 +54,8 @@ class Loop:
         """
         self._store, self._board, self._messages, self._rules = store, board, messages, rules
         self._node_grace = node_grace
+        #: what it did, for the metrics
+        self.passes = Passes()
         self._lease = LeaderLease(store.connection, LEASE)
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -90,17 +93,18 @@ class Loop:
             try:
                 if fence is None or monotonic() - renewed > TICK:
                     fence = self._lease.acquire()
+                    self.passes.leads = fence is not None
                     renewed = monotonic()
                 if fence is not None and self._board.loaded:
                     self._turn(fence)
                 self._last_pass = now()
             except FencedError:
                 log.warning("another scheduler leads now")
-                fence = None
+                fence, self.passes.leads = None, False
             except UnavailableError as error:
                 log.warning("loop: %s", error.what)
                 self._watching_since = now()
-                fence = None
+                fence, self.passes.leads = None, False
                 self._stop.wait(0.5)
             except Exception:
                 log.exception("loop: this turn failed; the next one starts afresh")
@@ -139,7 +143,11 @@ class Loop:
         snapshot = self._board.snapshot(at)
         decisions = decide(snapshot, self._rules)
         self._board.say_waits(decisions.waits)
+        decided = monotonic()
+        self.passes.decide.observe(decided - began)
         done = apply(decisions, self._store, self._messages, nodes, now=at, fence=fence)
+        self.passes.apply.observe(monotonic() - decided)
+        self.passes.applied(done)
         if done.last_event:
             # The next turn must see what this one did, or it would decide it again (harmless, but in vain).
             self._board.wait_for(done.last_event, timeout=1.0)

@@ -10,6 +10,7 @@ from types import FrameType
 
 from labq.clock import monotonic
 from labq.errors import BadInputError, UnavailableError
+from labq.node import Gpu
 from labq.settings import Settings
 from labq.store import Store
 from labq_scheduler.board import Board
@@ -19,6 +20,9 @@ from labq_scheduler.files.layout import DataDir
 from labq_scheduler.loop import Loop
 from labq_scheduler.records.history import History
 from labq_scheduler.snapshot import Rules
+from labq_scheduler.usage.follower import UsageFollower
+from labq_scheduler.usage.held import cards_of
+from labq_scheduler.usage.ledger import Ledger
 from labq_scheduler.verbs.lab import Lab, Site
 
 log = logging.getLogger(__name__)
@@ -43,13 +47,15 @@ def make_lab(settings: Settings) -> Lab:
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
     history = History(settings.text("records_url"), files.root)
+    board = Board(store, history.states)
     return Lab(
         store=store,
-        board=Board(store, history.states),
+        board=board,
         dispatcher=Dispatcher(url),
         files=files,
         contexts=ContextFiles(files, site.max_context),
         history=history,
+        ledger=Ledger(board, history, site.usage_half_life),
         site=site,
     )
 
@@ -90,6 +96,9 @@ def serve(settings: Settings, only: str | None = None) -> None:
     running: list[Callable[[], None]] = []
     if only != "loop":
         running += _start_helpers(lab)
+    follower = UsageFollower(lab.store, lab.ledger, None if only == "loop" else lab.history)
+    follower.start()
+    running.append(follower.stop)
     if loop is not None:
         loop.start()
         running.append(loop.stop)
@@ -102,7 +111,7 @@ def serve(settings: Settings, only: str | None = None) -> None:
         else:
             from labq_scheduler.web import run_web
 
-            run_web(lab, host, port, stopper, lambda: loop.last_pass if loop else None)
+            run_web(lab, host, port, stopper, loop, settings.text("metrics_token"))
     finally:
         _stop_all(running)
         lab.history.close()
@@ -128,7 +137,10 @@ def _start_helpers(lab: Lab) -> list[Callable[[], None]]:
     from labq_scheduler.janitor import Janitor
     from labq_scheduler.records.recorder import Recorder
 
-    recorder, janitor = Recorder(lab.store, lab.history), Janitor(lab)
+    def cards() -> dict[str, Gpu]:
+        return cards_of(node for node, _ in lab.board.nodes())
+
+    recorder, janitor = Recorder(lab.store, lab.history, cards), Janitor(lab)
     lab.board.subscribe(recorder.wake)
     recorder.start()
     janitor.start()

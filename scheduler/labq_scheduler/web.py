@@ -6,26 +6,36 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable
 
 import uvicorn
 
 from labq.errors import BadInputError
 from labq_scheduler.api.app import create_app
+from labq_scheduler.loop import Loop
 from labq_scheduler.serve import GRACE, Stopper
 from labq_scheduler.verbs.lab import Lab
 
 log = logging.getLogger(__name__)
 
 
-def run_web(lab: Lab, host: str, port: int, stopper: Stopper, loop_seen: Callable[[], float | None]) -> None:
+def run_web(
+    lab: Lab, host: str, port: int, stopper: Stopper, loop: Loop | None, metrics_token: str = ""
+) -> None:
     """Serve until a signal.
+
+    Args:
+        lab: the parts.
+        host: where to listen.
+        port: where to listen.
+        stopper: says when to stop.
+        loop: the deciding loop of this process; None = it has none.
+        metrics_token: what a scraper must send; "" = nothing.
 
     Raises:
         BadInputError: the address cannot be used.
     """
     listener = listen(host, port)
-    app = create_app(lab, loop_seen)
+    app = create_app(lab, loop, metrics_token)
     config = uvicorn.Config(
         app,
         loop="uvloop",

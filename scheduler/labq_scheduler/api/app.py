@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,22 +18,28 @@ from labq_scheduler.api import (
     images,
     jobs,
     logs,
+    metrics,
     nodes,
     schemas,
+    usage,
     users,
 )
 from labq_scheduler.api.auth import Doorkeeper
 from labq_scheduler.api.docs import PAGE
 from labq_scheduler.api.hub import Hub
+from labq_scheduler.metrics.counts import JobCounts
+from labq_scheduler.metrics.parts import Deciding, Parts
+from labq_scheduler.metrics.readings import Readings
 from labq_scheduler.verbs.lab import Lab
 
 
-def create_app(lab: Lab, loop_seen: Callable[[], float | None] = lambda: None) -> FastAPI:
+def create_app(lab: Lab, loop: Deciding | None = None, metrics_token: str = "") -> FastAPI:
     """Return the application over ``lab``.
 
     Args:
         lab: the parts; its board is started by the caller.
-        loop_seen: says when the deciding loop of this process last made a turn; None = it has none.
+        loop: the deciding loop of this process; None = it has none.
+        metrics_token: what whoever reads /metrics must send; "" = nothing.
     """
     hub = Hub(lab.board)
 
@@ -44,10 +50,13 @@ def create_app(lab: Lab, loop_seen: Callable[[], float | None] = lambda: None) -
         hub.stop()
 
     app = FastAPI(title="labq", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.lab, app.state.hub, app.state.loop_seen = lab, hub, loop_seen
+    app.state.lab, app.state.hub = lab, hub
+    app.state.loop_seen = lambda: loop.last_pass if loop else None
+    app.state.parts = Parts(lab, JobCounts(lab.board), Readings(lab), loop)
+    app.state.metrics_token = metrics_token
     app.state.doorkeeper = Doorkeeper(lab.store.people)
     errors.install(app)
-    for module in (jobs, logs, nodes, contexts, images, users, agent, health):
+    for module in (jobs, logs, nodes, usage, contexts, images, users, agent, health, metrics):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
     _describe(app)

@@ -47,7 +47,7 @@ def components() -> dict[str, Schema]:
         "CancelRequest": _object("", grace=_text("time between SIGTERM and SIGKILL, such as 10s")),
         "NoteRequest": _object("", note=_text("up to 4,000 characters")),
         "DrainRequest": _object("", reason=_text("why, for people")),
-        "UserRequest": _object("", uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL),
+        "UserRequest": _object("", uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL, group=_TEXT, slack_id=_TEXT),
         "Submitted": _object(
             "What was made.",
             id=_text("of the job or the array"),
@@ -78,7 +78,18 @@ def components() -> dict[str, Schema]:
         "Image": _object(
             "", key=_TEXT, nodes={"type": "object", "description": "by node: state, at, error, …"}
         ),
-        "User": _object("", name=_TEXT, uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL),
+        "User": _object(
+            "", name=_TEXT, uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL, group=_TEXT, slack_id=_TEXT
+        ),
+        "Usage": _object(
+            "Who used how much in a window; hours of GPUs.",
+            by=_TEXT,
+            since=_TIME,
+            until=_TIME,
+            rows=_list(_ref("UsageRow")),
+            total=_ref("UsageRow"),
+        ),
+        "UsageRow": _object("One person, group or node; null = not known.", **_USAGE_ROW),
         "Token": _object("", name=_TEXT, token=_text("shown once")),
         "Health": _object("", ok=_BOOL),
         "Finding": _object("", name=_TEXT, ok=_BOOL, what=_TEXT, next=_TEXT),
@@ -161,6 +172,24 @@ def stream(what: str) -> Schema:
 def binary(what: str, media: str = "application/octet-stream") -> Schema:
     """Return the OpenAPI part of a route that answers bytes."""
     return {"responses": {"200": {"description": what, "content": {media: {}}}, **_ERRORS}}
+
+
+def metrics() -> Schema:
+    """Return the OpenAPI part of the page for Prometheus."""
+    return binary("The text format of Prometheus, or OpenMetrics.", "text/plain") | {"security": []}
+
+
+def usage_query() -> Schema:
+    """Return the OpenAPI part of the question who used how much."""
+    rows = {
+        "by": "user (default), group or node",
+        "since": "7d (default), or RFC 3339",
+        "until": "now (default), a duration ago, or RFC 3339",
+        "user": "only this person's use",
+    }
+    found = answer("Usage")
+    found["parameters"] = [_query(name, text) for name, text in rows.items()]
+    return found
 
 
 def context_head() -> Schema:
@@ -264,6 +293,17 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _STATE: Schema = {"type": "string", "enum": [str(state) for state in JobState]}
 _ERRORS: Schema = {"default": {**_json(_ref("Error"), "what is wrong, and what to do next")}}
 
+_USAGE_ROW: dict[str, Schema] = {
+    "key": _maybe(_text("null in the total")),
+    "jobs": _text("jobs that ran in the window") | {"type": "integer"},
+    "allocated_gpu_hours": _NUMBER,
+    "busy_gpu_hours": _maybe(_NUMBER),
+    "idle_gpu_hours": _maybe(_NUMBER),
+    "busy_known_gpu_hours": _NUMBER,
+    "outside_gpu_hours": _NUMBER,
+    "outside_busy_gpu_hours": _NUMBER,
+    "charged_gpu_hours": _maybe(_NUMBER),
+}
 _JOB_SHORT: dict[str, Schema] = {
     "id": _text("1042, or 1042.3 for a task of an array"),
     "name": _TEXT,

@@ -20,6 +20,8 @@ from labq_scheduler.verbs.submit import check_keys
 router = APIRouter(tags=["users"])
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 _MAX_ID = 2**32 - 2
+_GROUP = re.compile(r"^[A-Za-z0-9_.-]{0,64}\Z")
+_SLACK_ID = re.compile(r"^([UW][A-Z0-9]{2,20})?\Z")
 
 
 @router.get("/v1/me", openapi_extra=schemas.answer("User"))
@@ -42,9 +44,9 @@ async def show_user(request: Request, name: str, _admin: Admin) -> Response:
 
 @router.put("/v1/users/{name}", openapi_extra=schemas.body("UserRequest", "User"))
 async def put_user(request: Request, name: str, _admin: Admin) -> Response:
-    """Add or change a person: unix ids with which their containers run, and whether they are an admin. Admin."""
+    """Add or change a person: unix ids of their containers, whether they are an admin, group and Slack id. Admin."""
     body = await read_json(request)
-    check_keys(body, ("uid", "gid", "admin", "agent"))
+    check_keys(body, ("uid", "gid", "admin", "agent", "group", "slack_id"))
     person = await in_thread(_put, lab_of(request), name, body)
     doorkeeper(request).forget()
     return json_answer(_view(person))
@@ -86,7 +88,18 @@ def _put(lab: Lab, name: str, body: dict[str, Any]) -> Person:
         if not isinstance(value, bool):
             raise BadInputError(f"{key} {value!r} is neither true nor false")
     uid, gid = (whole(body.get(key, before.get(key)), 0, _MAX_ID, key) for key in ("uid", "gid"))
-    person = Person(name, uid, gid, flags["admin"], flags["agent"])
+    group = body.get("group", before.get("group", ""))
+    if not isinstance(group, str) or not _GROUP.match(group):
+        raise BadInputError(
+            f"group {str(group)[:100]!r} is not legal", "use at most 64 letters, digits, _ . -, or nothing"
+        )
+    slack_id = body.get("slack_id", before.get("slack_id", ""))
+    if not isinstance(slack_id, str) or not _SLACK_ID.match(slack_id):
+        raise BadInputError(
+            f"slack_id {str(slack_id)[:100]!r} is not legal",
+            "write a member id like U012AB3CD (in Slack: profile, ⋮, copy member ID), or nothing",
+        )
+    person = Person(name, uid, gid, flags["admin"], flags["agent"], group, slack_id)
     lab.store.people.put(person)
     return person
 

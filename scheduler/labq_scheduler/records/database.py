@@ -14,16 +14,17 @@ from sqlalchemy import (
     event,
     func,
     insert,
-    inspect,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from labq.errors import BadInputError, UnavailableError
+from labq_scheduler.records.columns import add_missing
 from labq_scheduler.records.tables import ATTEMPTS, JOBS, METADATA
+from labq_scheduler.records.usage import UsageTable
 
 if TYPE_CHECKING:
     from labq_scheduler.verbs.listing import Question
@@ -34,7 +35,7 @@ Row = dict[str, Any]
 
 
 class Database:
-    """The two tables. Every method is one transaction; use it from any thread."""
+    """The tables. Every method is one transaction; use it from any thread."""
 
     def __init__(self, url: str, data_dir: Path) -> None:
         """Open, and create what is missing.
@@ -44,12 +45,16 @@ class Database:
             UnavailableError: it does not answer.
 
         Attributes:
-            fresh: True when the tables had to be created: earlier jobs are to be recorded again.
+            fresh: True when no job is recorded yet, whoever made the tables: earlier ones are to be recorded again.
+            usage: who used how many GPUs.
         """
         try:
             self._engine = _engine(url, data_dir)
-            self.fresh = not inspect(self._engine).has_table(JOBS.name)
             METADATA.create_all(self._engine)
+            add_missing(self._engine, METADATA)
+            self.usage = UsageTable(self._engine)
+            with self._engine.connect() as connection:
+                self.fresh = connection.execute(select(JOBS.c.id).limit(1)).first() is None
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             # The URL itself may hold a password: name the variable only.
             raise BadInputError(
@@ -64,13 +69,17 @@ class Database:
             ) from error
 
     def put(self, jobs: Sequence[Row], attempts: Sequence[Row]) -> None:
-        """Write rows, replacing those of the same jobs: doing it twice is the same as once."""
+        """Write rows, replacing those of the same jobs: doing it twice is the same as once.
+
+        What was known of a run's card stays when it is known no more (its node was removed).
+        """
         if not jobs:
             return
         with self._engine.begin() as connection:
             keys = [(row["id"], row["submitted_at"]) for row in jobs]
             for start in range(0, len(keys), 200):
                 part = keys[start : start + 200]
+                _keep_cards(connection, part, attempts)
                 connection.execute(delete(JOBS).where(tuple_(JOBS.c.id, JOBS.c.submitted_at).in_(part)))
                 connection.execute(
                     delete(ATTEMPTS).where(tuple_(ATTEMPTS.c.job_id, ATTEMPTS.c.submitted_at).in_(part))
@@ -149,6 +158,16 @@ class Database:
         with self._engine.connect() as connection:
             rows: Iterable[Any] = connection.execute(statement).scalars()
             return [str(text) for text in rows]
+
+
+def _keep_cards(connection: Connection, jobs: Sequence[tuple[str, float]], attempts: Sequence[Row]) -> None:
+    key = (ATTEMPTS.c.job_id, ATTEMPTS.c.submitted_at)
+    wanted = select(*key, ATTEMPTS.c.number, ATTEMPTS.c.model, ATTEMPTS.c.gpus_held)
+    found = connection.execute(wanted.where(tuple_(*key).in_(jobs), ATTEMPTS.c.model != ""))
+    known = {(row[0], row[1], row[2]): {"model": row[3], "gpus_held": row[4]} for row in found}
+    for row in attempts:
+        if not row["model"]:
+            row.update(known.get((row["job_id"], row["submitted_at"], row["number"]), {}))
 
 
 def _engine(url: str, data_dir: Path) -> Engine:

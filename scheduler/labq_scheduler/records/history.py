@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labq.clock import now
 from labq.errors import NotFoundError, UnavailableError
 from labq.job import Attempt, Job
+from labq.node import Gpu
 from labq.states import JobState
+from labq.usage import UsageRow
 from labq_scheduler.dependencies import combined
+from labq_scheduler.usage.charge import Run
+from labq_scheduler.usage.held import gpus_held, holds_of, model_of
 
 if TYPE_CHECKING:
     from labq_scheduler.records.database import Database
@@ -36,6 +41,8 @@ class History:
         """
         self._url, self._data_dir = url, data_dir
         self._database: Database | None = None
+        #: when something was last written, in seconds since the epoch; 0 = not since the start
+        self.last_write = 0.0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -46,12 +53,46 @@ class History:
         """Open now; return True when the tables were created just then."""
         return self._ask(lambda database: database.fresh)
 
-    def put(self, jobs: Iterable[Job]) -> None:
-        """Write finished jobs with their attempts; those that are there are replaced."""
+    def put(self, jobs: Iterable[Job], cards: Mapping[str, Gpu] | None = None) -> None:
+        """Write finished jobs with their attempts; those that are there are replaced.
+
+        Args:
+            jobs: those that are not finished are left out.
+            cards: the lab's GPUs by uuid, to say what a share was a part of.
+        """
         wanted = {(job.id, job.submitted_at): job for job in jobs if job.ended_at is not None}
         rows = [_job_row(job) for job in wanted.values()]
-        attempts = [_attempt_row(job, attempt) for job in wanted.values() for attempt in job.attempts]
+        attempts = [
+            _attempt_row(job, attempt, cards or {}) for job in wanted.values() for attempt in job.attempts
+        ]
         self._ask(lambda database: database.put(rows, attempts))
+        self.last_write = now()
+
+    def put_usage(self, rows: Sequence[UsageRow]) -> None:
+        """Write what agents measured; of two rows with one key the larger stays."""
+        self._ask(lambda database: database.usage.put(rows))
+        self.last_write = now()
+
+    def allocated(
+        self, by: str, since: float, until: float, owner: str | None
+    ) -> list[tuple[str, float, int]]:
+        """Return (owner or node, GPU-seconds, jobs) of the runs that are over, in the window."""
+        return self._ask(lambda database: database.usage.allocated(by, since, until, owner))
+
+    def measured(
+        self, by: str, since: float, until: float, at: float, user: str | None
+    ) -> list[tuple[str, bool, float, float]]:
+        """Return (user or node, outside the queue, GPU-seconds held, busy) in the window, asked at ``at``."""
+        return self._ask(lambda database: database.usage.measured(by, since, until, at, user))
+
+    def runs(self, since: float) -> list[tuple[tuple[str, float, int], Run]]:
+        """Return the runs with GPUs that ended after ``since``, with what names each."""
+        found = self._ask(lambda database: database.usage.runs(since))
+        return [((row[0], row[1], row[2]), Run(*row[3:])) for row in found]
+
+    def outside_use(self, since: float) -> list[UsageRow]:
+        """Return what was held outside the queue since then."""
+        return self._ask(lambda database: database.usage.outside(since))
 
     def get(self, job_id: str) -> Job | None:
         """Return the newest finished job of that id, or None."""
@@ -148,7 +189,8 @@ def _job_row(job: Job) -> dict[str, Any]:
     }
 
 
-def _attempt_row(job: Job, attempt: Attempt) -> dict[str, Any]:
+def _attempt_row(job: Job, attempt: Attempt, cards: Mapping[str, Gpu]) -> dict[str, Any]:
+    holds = holds_of(job, attempt)
     return {
         "job_id": job.id,
         "submitted_at": job.submitted_at,
@@ -157,6 +199,8 @@ def _attempt_row(job: Job, attempt: Attempt) -> dict[str, Any]:
         "node": attempt.node,
         "gpus": " ".join(attempt.gpus),
         "gpu_count": len(attempt.gpus),
+        "gpus_held": gpus_held(holds, cards),
+        "model": model_of(holds, cards),
         "started_at": attempt.started_at,
         "ended_at": attempt.ended_at,
         "exit_code": attempt.exit_code,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from labq.errors import LabqError
+from labq.node import Gpu
 from labq.states import FINAL
 from labq.store import Event, Store
 from labq.store.events import id_key
@@ -28,9 +29,15 @@ GATHER = 0.2
 class Recorder:
     """Follows the stream in a thread of its own."""
 
-    def __init__(self, store: Store, history: History) -> None:
-        """Prepare the thread."""
-        self._store, self._history = store, history
+    def __init__(self, store: Store, history: History, cards: Callable[[], Mapping[str, Gpu]] = dict) -> None:
+        """Prepare the thread.
+
+        Args:
+            store: where the jobs are.
+            history: the records.
+            cards: says the lab's GPUs by uuid; a share's part of its card is recorded with it.
+        """
+        self._store, self._history, self._cards = store, history, cards
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._ready = False
@@ -73,7 +80,7 @@ class Recorder:
         ids = list(dict.fromkeys(event.fields["id"] for event in events if _matters(event)))
         jobs = [job for job in self._store.jobs.get_many(ids) if job.state in FINAL]
         if jobs:
-            self._history.put(jobs)
+            self._history.put(jobs, self._cards())
 
     def _resync_if_needed(self, cursor: str) -> str:
         """Record all finished jobs that Redis holds when events are missing or the tables are new."""
@@ -86,7 +93,7 @@ class Recorder:
         last = self._store.events.last_id()
         ids = self._store.jobs.ended_ids(0.0, 10_000_000)
         for start in range(0, len(ids), BATCH):
-            self._history.put(self._store.jobs.get_many(ids[start : start + BATCH]))
+            self._history.put(self._store.jobs.get_many(ids[start : start + BATCH]), self._cards())
         if ids:
             log.info("recorded %d finished jobs again", len(ids))
         self._store.events.set_cursor(CURSOR, last)

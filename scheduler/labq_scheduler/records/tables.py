@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -45,10 +45,27 @@ ATTEMPTS = Table(
     Column("node", String(64), nullable=False),
     Column("gpus", Text, nullable=False),  # uuids, separated by spaces
     Column("gpu_count", Integer, nullable=False),
+    Column("gpus_held", Float),  # a share of a GPU counts as its part; NULL (before it was kept) = gpu_count
+    Column("model", Text),  # of the first GPU's card; "" or NULL = not known
     Column("started_at", Float),
     Column("ended_at", Float, nullable=False),
     Column("exit_code", Integer),
     Column("reason", String(32), nullable=False),
     Column("verdict", Text, nullable=False),
     Index("attempts_by_end", "ended_at"),
+)
+
+#: What agents measured (labq/usage.py): one row for each (hour, life of an agent, GPU, person, side of the queue).
+USAGE = Table(
+    "usage",
+    METADATA,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("node", String(64), primary_key=True),
+    Column("epoch", String(128), primary_key=True),
+    Column("gpu", String(128), primary_key=True),
+    Column("user", String(128), primary_key=True),
+    Column("outside", Boolean, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("held", Float, nullable=False),  # GPU-seconds
+    Column("busy", Float, nullable=False),  # GPU-seconds of those
 )

@@ -15,6 +15,7 @@ from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
 from labq_scheduler.records.history import History
+from labq_scheduler.usage.ledger import Ledger
 
 _Number = TypeVar("_Number", int, float)
 
@@ -40,6 +41,8 @@ class Site:
     #: seconds
     keep_jobs: float = 14 * 86400.0
     keep_contexts: float = 7 * 86400.0
+    #: seconds after which a use of GPUs is charged by half
+    usage_half_life: float = 7 * 86400.0
 
     @staticmethod
     def from_settings(settings: Settings) -> Site:
@@ -55,6 +58,7 @@ class Site:
             max_context=_some(settings.bytes("max_context"), "max_context"),
             keep_jobs=_some(settings.seconds("keep_jobs"), "keep_jobs"),
             keep_contexts=_some(settings.seconds("keep_contexts"), "keep_contexts"),
+            usage_half_life=_some(settings.seconds("usage_half_life"), "usage_half_life"),
         )
 
 
@@ -68,6 +72,7 @@ class Lab:
     files: DataDir
     contexts: ContextFiles
     history: History
+    ledger: Ledger
     site: Site
 
 

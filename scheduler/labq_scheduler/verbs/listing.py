@@ -109,21 +109,21 @@ def find_page(lab: Lab, question: Question, *, now: float) -> Page:
     return _page(found, older, total, question)
 
 
-def since(text: str, now: float) -> float:
+def since(text: str, now: float, what: str = "since") -> float:
     """Return the moment that ``2h`` (ago) or an RFC 3339 time means.
 
     Raises:
         BadInputError: it is neither.
     """
     try:
-        return now - parse_duration(text, "since")
+        return now - parse_duration(text, what)
     except BadInputError:
         pass
     try:
         return moment(text)
     except BadInputError:
         raise BadInputError(
-            f"since {text[:100]!r} is neither a duration nor a time",
+            f"{what} {text[:100]!r} is neither a duration nor a time",
             "write 2h, 3d or 2026-12-01T22:00:00+09:00",
         ) from None
 

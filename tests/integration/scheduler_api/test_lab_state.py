@@ -22,6 +22,7 @@ from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
 from labq_scheduler.records.history import History
+from labq_scheduler.usage.ledger import Ledger
 from labq_scheduler.verbs import doctor, listing
 from labq_scheduler.verbs.lab import Lab, Site
 
@@ -33,7 +34,9 @@ def lab(redis_url: str, tmp_path: Path) -> Lab:
     files.make()
     history = History("", tmp_path)
     contexts = ContextFiles(files, 2**20)
-    return Lab(store, Board(store, history.states), Dispatcher(redis_url), files, contexts, history, Site())
+    board = Board(store, history.states)
+    ledger = Ledger(board, history, 7 * 86_400.0)
+    return Lab(store, board, Dispatcher(redis_url), files, contexts, history, ledger, Site())
 
 
 def test_a_list_from_a_server_that_knows_nothing_yet_is_refused_not_empty(

@@ -1,0 +1,68 @@
+"""What a page needs from Redis, asked in a thread that may hang alone: a page waits a second for it, no longer."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from labq.clock import now
+from labq.node import Node
+from labq.store import Person
+from labq.store.events import id_key
+from labq_scheduler.verbs.lab import Lab
+
+#: Seconds that a page waits for Redis.
+PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Redis said."""
+
+    nodes: list[Node]
+    people: list[Person]
+    #: of Redis itself: its own words
+    info: dict[str, Any]
+    #: seconds that the board is behind the event stream; None = it has not read the lab's state
+    lag: float | None
+    #: GPU-seconds by person; None = the records could not be read yet
+    charged: dict[str, float] | None
+
+
+class Readings:
+    """Asks Redis when a page is made; never twice at the same time."""
+
+    def __init__(self, lab: Lab) -> None:
+        """Prepare; nothing is asked, and no thread runs, before the first page."""
+        self._lab = lab
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._asked: Future[Reading] | None = None
+        self._lock = threading.Lock()
+
+    def take(self, patience: float = PATIENCE) -> Reading | None:
+        """Return what Redis says now; None when it does not answer in time (what it said before is old)."""
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = self._pool.submit(self._ask)
+            asked = self._asked
+        done, _ = wait([asked], patience)
+        return asked.result() if done and asked.exception() is None else None
+
+    def _ask(self) -> Reading:
+        lab = self._lab
+        info = lab.store.connection.info()
+        people = lab.store.people.all()
+        charged = lab.ledger.charged(now()) if lab.ledger.loaded else None
+        return Reading([node for node, _ in lab.board.nodes()], people, info, self._lag(), charged)
+
+    def _lag(self) -> float | None:
+        board = self._lab.board
+        if not board.loaded:
+            return None
+        newest = self._lab.store.events.last_id()
+        if board.wait_for(newest, 0.0):
+            return 0.0
+        # The first part of an event's id is Redis' clock in milliseconds; ours may differ by as much as clocks do.
+        return max(0.001, now() - id_key(newest)[0] / 1000)
