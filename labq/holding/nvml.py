@@ -67,7 +67,9 @@ class Nvml:
         self._devices: dict[str, _Device] = {}
         self._newest_use: dict[str, int] = {}
         self._events: Any = None
+        #: by the address of the card: who is meant by an event of it
         self._listening: dict[int, dict[str, Gpu]] = {}
+        self._registered: set[int] = set()
         #: by index, what the driver said at the last :meth:`find` of GPUs whose uuid it could not tell
         self.unreadable: Mapping[int, str] = {}
 
@@ -183,9 +185,13 @@ class Nvml:
             with self._lock:
                 if self._events is None:
                     self._events = pynvml.nvmlEventSetCreate()
-                known = self._listening.setdefault(address(card), {})
-                is_new = not known
-                known[gpu.uuid] = gpu
+                here = self._listening.get(address(card), {})
+                # A card is itself or its instances, never both.
+                whole = gpu.instance is None
+                here = {uuid: one for uuid, one in here.items() if whole == (one.instance is None)}
+                self._listening[address(card)] = here | {gpu.uuid: gpu}
+                is_new = address(card) not in self._registered
+                self._registered.add(address(card))
                 events = self._events
             if is_new:
                 pynvml.nvmlDeviceRegisterEvents(card, pynvml.nvmlEventTypeXidCriticalError, events)
@@ -225,7 +231,7 @@ class Nvml:
                 # Not freed: another thread may just register a GPU with it, and these few bytes are lost only when a
                 # driver fails. Every GPU that answers is registered with the next set.
                 self._events = None
-                self._listening = {}
+                self._registered = set()
             self._after(error)
             raise OSError(words(error)) from None
         with self._lock:
@@ -283,14 +289,18 @@ class Nvml:
         if gpu is not None:
             self._devices.pop(gpu.uuid, None)
             with self._lock:
-                for card in [
-                    c for c, here in self._listening.items() if here.pop(gpu.uuid, None) and not here
-                ]:
-                    del self._listening[card]
+                for card, here in self._listening.items():
+                    if gpu.uuid not in here:
+                        continue
+                    if gpu.instance is not None and error.value == pynvml.NVML_ERROR_NOT_FOUND:
+                        del here[gpu.uuid]  # the instance was taken away
+                    else:
+                        # It keeps its name: the event of its fall may be told only now.
+                        self._registered.discard(card)
         if error.value == pynvml.NVML_ERROR_UNINITIALIZED:
             with self._lock:
                 self._open = False
-                self._devices, self._listening, self._events = {}, {}, None
+                self._devices, self._listening, self._registered, self._events = {}, {}, set(), None
 
     def _reopen_if_unused(self) -> None:
         """Close, so that the next question looks for GPUs anew: NVML counts them when it is opened."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pynvml
 import pytest
 from support.nvml import GIB, LIBRARY, MockNvml, gpu_line, gpu_uuid
 
@@ -137,6 +138,20 @@ def symbols_called_by(name: str, functions: dict[str, str]) -> set[str]:
     for inner in set(re.findall(r"\b(nvml\w+)\(", source)) - {name}:
         found |= symbols_called_by(inner, functions)
     return found
+
+
+def names_in(path: Path) -> set[str]:
+    """The functions of pynvml that a file calls, or asks for by name."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    called = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    called |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {name for name in called if re.fullmatch(r"nvml[A-Z]\w+", name)}
+
+
+def test_every_function_that_labq_asks_for_exists() -> None:
+    names = {name for path in (REPO / "labq" / "holding").glob("nvml*.py") for name in names_in(path)}
+    assert "nvmlDeviceGetPowerUsage" in names
+    assert sorted(name for name in names if not hasattr(pynvml, name)) == []
 
 
 def test_every_symbol_that_labq_calls_is_in_the_fake(mock_nvml_library: Path) -> None:

@@ -283,7 +283,7 @@ def test_what_neither_driver_nor_binding_can_tell_is_unknown_and_not_zero(
         "nvmlDeviceGetRemappedRows",
         "nvmlDeviceGetPowerUsage",
     )
-    monkeypatch.delattr(pynvml, "nvmlDeviceGetTemperatureV")
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetTemperatureV", raising=False)
     nvml_here.write(gpu_line(0, used=GIB), "proc 0 100 5")
     nvml = Nvml()
     gpu = only_gpu(nvml)

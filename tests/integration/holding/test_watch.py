@@ -73,7 +73,7 @@ def hears(mock: MockNvml, watch: GpuWatch, index: int) -> None:
 
     def heard() -> bool:
         mock.add(f"xid {index} 31")
-        return [(one.uuid, one.code) for one in watch.xids()] == [(gpu_uuid(index), 31)]
+        return (gpu_uuid(index), 31) in [(one.uuid, one.code) for one in watch.xids()]
 
     wait_for(heard, 10, "an Xid to be heard", interval=0.1)
 
@@ -165,6 +165,8 @@ def test_a_lost_gpu_stays_with_its_name_and_may_come_back(nvml_here: MockNvml, w
     nvml_here.add("lost 0")
     wait_for(lambda: lost(watch, gpu_uuid(0)), 10, "the loss")
     wait_for(lambda: dict(watch.unreadable) == {0: "GPU is lost"}, 10, "the whole picture")
+    nvml_here.add("xid 0 79")
+    wait_for(lambda: [one.uuid for one in watch.xids()] == [gpu_uuid(0)], 10, "the event of its fall")
     gone, other = watch.snapshot()
     assert (gone.gpu.uuid, gone.gpu.slot, gone.pci_bus_id) == (gpu_uuid(0), "0", "00000000:01:00.0")
     assert gone.sample is not None
