@@ -13,7 +13,7 @@ from typing import Any
 from labq.clock import rfc3339
 from labq.ending import RULES
 from labq.job import Attempt, Job
-from labq.node import Node
+from labq.node import STALE_AFTER, Gpu, Node
 from labq.states import HOLDING
 
 #: RQ queue of a node, and the functions that its agent obeys (all else is refused).
@@ -123,6 +123,7 @@ def node_view(
         now: seconds since the epoch.
     """
     jobs = holders.get("", ())
+    readings = fresh_readings(node, readings, now)
     state = "up" if node.takes_work(now) else "drained" if node.alive and node.drained else "lost"
     if node.alive and state == "lost":
         state = "silent"
@@ -143,10 +144,20 @@ def node_view(
     }
 
 
+def fresh_readings(node: Node, readings: Mapping[str, Any], now: float) -> Mapping[str, Any]:
+    """Return the readings of a node that is heard; none of one that is silent: they say nothing any more."""
+    return readings if now - node.heartbeat < STALE_AFTER else {}
+
+
 def gpu_view(
     node: Node, position: int, readings: Mapping[str, Any], holders: Mapping[str, Sequence[Job]]
 ) -> dict[str, Any]:
-    """Return one GPU as the API shows it: what it is, what it does, who holds it."""
+    """Return one GPU as the API shows it: what it is, what it does, who holds it.
+
+    ``state`` is free, reserved (leased, and no process yet), held (and it does nothing), busy or lost; for GPUs that
+    nobody measures (simulated ones) it is held as soon as a job runs. ``outside`` lists who holds it outside the
+    queue; ``holders`` are jobs.
+    """
     gpu = node.gpus[position]
     reading = readings.get("gpus", {}).get(gpu.uuid, {})
     return {
@@ -162,6 +173,8 @@ def gpu_view(
         "utilization": reading.get("utilization"),
         "temperature": reading.get("temperature"),
         "power": reading.get("power"),
+        "state": _gpu_state(gpu, reading, holders.get(gpu.uuid, ())),
+        "outside": [_outside(each) for each in reading.get("holders", ()) if not each.get("job")],
         "holders": [
             {
                 "job": job.id,
@@ -173,6 +186,30 @@ def gpu_view(
             }
             for job in holders.get(gpu.uuid, ())
         ],
+    }
+
+
+def _gpu_state(gpu: Gpu, reading: Mapping[str, Any], jobs: Sequence[Job]) -> str:
+    if gpu.fault:
+        return "lost"
+    if "state" in reading:
+        # A heartbeat is up to 2 s older than the lease that it does not know yet.
+        return "reserved" if reading["state"] == "free" and jobs else str(reading["state"])
+    if any(job.started_at is not None for job in jobs):
+        return "held"
+    return "reserved" if jobs else "free"
+
+
+def _outside(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "user": holder.get("user"),
+        "source": holder.get("source"),
+        "container": holder.get("container") or None,
+        "since": _time(holder.get("since")),
+        "memory": holder.get("memory"),
+        "processes": holder.get("processes", 0),
+        "busy": bool(holder.get("busy")),
+        "disputed": holder.get("disputed") or None,
     }
 
 

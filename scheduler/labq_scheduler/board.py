@@ -29,6 +29,7 @@ from labq.store.events import id_key
 from labq_scheduler.decide import decide
 from labq_scheduler.dependencies import Dependencies, Past
 from labq_scheduler.pending import Pending
+from labq_scheduler.policy.outside import outside_use
 from labq_scheduler.policy.why import why_held
 from labq_scheduler.snapshot import ClassKey, Rules, Snapshot, class_key
 
@@ -176,7 +177,7 @@ class Board:
 
     def snapshot(self, at: float) -> Snapshot:
         """Return what a decision at ``at`` sees; jobs whose time has come leave the held ones."""
-        nodes = [node for node, _ in self.nodes()]
+        nodes = self.nodes()
         with self._lock:
             waiting = list(self._held.values())
         dependencies = self._dependencies.states(
@@ -189,12 +190,13 @@ class Board:
                     self._pending.add(job)
             return Snapshot(
                 now=at,
-                nodes=nodes,
+                nodes=[node for node, _ in nodes],
                 holding={name: list(jobs.values()) for name, jobs in self._holding.items() if jobs},
                 pending=self._pending.classes(),
                 held=list(self._held.values()),
                 dependencies=dependencies,
                 images=dict(self.images),
+                outside=outside_use(nodes),
             )
 
     def counts(self) -> dict[str, int]:

@@ -81,6 +81,9 @@ def _rooms(snapshot: Snapshot) -> dict[str, Room]:
         if name in rooms:
             for job in jobs:
                 rooms[name].take(held_by(job))
+    for name, gpus in snapshot.outside.items():
+        if name in rooms:
+            rooms[name].take_outside(gpus)
     return rooms
 
 

@@ -7,7 +7,7 @@ start, none can. The cost of a decision depends on the number of classes, not of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from labq.gpu_request import GpuRequest
@@ -16,6 +16,7 @@ from labq.job import Job
 from labq.node import Node
 from labq.spec import PRIORITIES, JobSpec
 from labq.states import JobState
+from labq_scheduler.policy.outside import OutsideUse
 
 
 class ClassKey(NamedTuple):
@@ -62,6 +63,8 @@ class Snapshot:
     #: without a key = they could not be asked
     dependencies: Mapping[str, JobState | None]
     images: Mapping[str, Image]
+    #: who holds which GPU outside the queue
+    outside: OutsideUse = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

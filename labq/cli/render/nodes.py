@@ -63,12 +63,12 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
 
 
 def gpu_state(gpu: Mapping[str, Any]) -> str:
-    """Return "free", "held", "shared" or "fault: …"."""
+    """Return "free", "held", "shared", "outside" (used outside the queue) or "fault: …"."""
     if gpu.get("fault"):
         return f"fault: {clean(str(gpu['fault']))}"
     holders = gpu.get("holders") or []
     if not holders:
-        return "free"
+        return "outside" if gpu.get("outside") else "free"
     return "shared" if any(holder.get("share") for holder in holders) else "held"
 
 
@@ -79,8 +79,10 @@ def model(gpu: Mapping[str, Any]) -> str:
 
 
 def jobs(gpu: Mapping[str, Any]) -> str:
-    """Return who holds a GPU: ``12 hiro (8GB), 13 yuki (4GB)``; "-" for nobody."""
-    return ", ".join(_holder(holder) for holder in gpu.get("holders") or []) or "-"
+    """Return who holds a GPU: ``12 hiro (8GB), 13 yuki (4GB), bob outside the queue``; "-" for nobody."""
+    inside = [_holder(holder) for holder in gpu.get("holders") or []]
+    outside = [f"{clean(str(each.get('user')))} outside the queue" for each in gpu.get("outside") or []]
+    return ", ".join(inside + outside) or "-"
 
 
 def _holder(holder: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from labq.clock import now
 from labq.errors import BadInputError
-from labq.wire import gpu_view, node_view
+from labq.wire import fresh_readings, gpu_view, node_view
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import Admin, User
 from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
@@ -78,7 +78,7 @@ def _view(lab: Lab, name: str) -> dict[str, Any]:
 def _gpus(lab: Lab) -> list[dict[str, Any]]:
     lab.board.require_loaded()
     return [
-        gpu_view(node, position, readings, lab.board.holders(node.name))
+        gpu_view(node, position, fresh_readings(node, readings, now()), lab.board.holders(node.name))
         for node, readings in lab.board.nodes()
         for position in range(len(node.gpus))
     ]

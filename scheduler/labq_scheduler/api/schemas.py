@@ -352,6 +352,20 @@ _GPU: dict[str, Schema] = {
     "utilization": _maybe(_NUMBER),
     "temperature": _maybe(_NUMBER),
     "power": _maybe(_NUMBER),
+    "state": _text("free, reserved, held, busy or lost"),
+    "outside": _list(
+        _object(
+            "Somebody who holds it outside the queue, and the rule that says so.",
+            user=_TEXT,
+            source=_TEXT,
+            container=_maybe(_TEXT),
+            since=_maybe(_TIME),
+            memory=_maybe(_INT),
+            processes=_INT,
+            busy=_BOOL,
+            disputed=_maybe(_TEXT),
+        )
+    ),
     "holders": _list(
         _object("", job=_TEXT, name=_TEXT, owner=_TEXT, state=_STATE, since=_maybe(_TIME), share=_maybe(_INT))
     ),

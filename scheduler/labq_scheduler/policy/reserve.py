@@ -86,6 +86,11 @@ def reserve(job: Job, rooms: Sequence[Room], holding: dict[str, list[Job]], now:
             future.give_back(held_by(other))
             certain = certain and sure
             start, fit = end, future.fit(job.spec)
+        if fit is None and future.outside:
+            # Whoever uses GPUs outside the queue said no time limit either.
+            future.free_outside()
+            certain = False
+            start, fit = max(start, now + ASSUMED_RUN), future.fit(job.spec)
         if fit is None or (best is not None and best.start <= start):
             continue
         spare = future.copy()

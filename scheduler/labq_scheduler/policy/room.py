@@ -6,6 +6,7 @@ from it and given back. It never goes below zero: ``fit`` says None instead.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from labq.gpu_request import GpuRequest, model_matches
@@ -38,6 +39,8 @@ class Room:
     gpus: dict[str, int] = field(default_factory=dict)
     #: how many jobs share a GPU
     sharers: dict[str, int] = field(default_factory=dict)
+    #: what would be free on GPUs that somebody uses outside the queue; they are not among ``gpus``
+    outside: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def empty(node: Node) -> Room:
@@ -48,15 +51,28 @@ class Room:
 
     def copy(self) -> Room:
         """Return an independent copy."""
-        return Room(self.node, self.cpus, self.memory, dict(self.gpus), dict(self.sharers))
+        return Room(
+            self.node, self.cpus, self.memory, dict(self.gpus), dict(self.sharers), dict(self.outside)
+        )
+
+    def take_outside(self, uuids: Iterable[str]) -> None:
+        """Leave GPUs alone that are used outside the queue: nobody knows until when."""
+        for uuid in uuids:
+            if uuid in self.gpus:
+                self.outside[uuid] = self.gpus.pop(uuid)
+
+    def free_outside(self) -> None:
+        """Suppose that all use outside the queue has ended."""
+        self.gpus |= self.outside
+        self.outside.clear()
 
     def take(self, fit: Fit) -> None:
         """Hold the resources of ``fit``."""
         self.cpus -= fit.cpus
         self.memory -= fit.memory
         for hold in fit.gpus:
-            if hold.uuid in self.gpus:
-                self.gpus[hold.uuid] -= hold.memory or self._size(hold.uuid)
+            if (free := self._where(hold.uuid)) is not None:
+                free[hold.uuid] -= hold.memory or self._size(hold.uuid)
                 self.sharers[hold.uuid] = self.sharers.get(hold.uuid, 0) + 1
 
     def give_back(self, fit: Fit) -> None:
@@ -64,8 +80,8 @@ class Room:
         self.cpus += fit.cpus
         self.memory += fit.memory
         for hold in fit.gpus:
-            if hold.uuid in self.gpus:
-                self.gpus[hold.uuid] += hold.memory or self._size(hold.uuid)
+            if (free := self._where(hold.uuid)) is not None:
+                free[hold.uuid] += hold.memory or self._size(hold.uuid)
                 self.sharers[hold.uuid] -= 1
 
     def fit(self, spec: JobSpec, avoid: frozenset[str] = frozenset()) -> Fit | None:
@@ -106,6 +122,9 @@ class Room:
         if request.count > 1:
             found = _same_model_first(found, request.count)
         return tuple(GpuHold(row[4].uuid, request.share) for row in found[: request.count])
+
+    def _where(self, uuid: str) -> dict[str, int] | None:
+        return self.gpus if uuid in self.gpus else self.outside if uuid in self.outside else None
 
     def _size(self, uuid: str) -> int:
         return next(gpu.memory for gpu in self.node.gpus if gpu.uuid == uuid)

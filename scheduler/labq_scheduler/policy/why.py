@@ -11,6 +11,7 @@ from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
 from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
 from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.outside import outside_text
 from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.room import EPSILON, Room
 from labq_scheduler.snapshot import Snapshot
@@ -72,9 +73,18 @@ def _who_holds(job: Job, could: list[Room], snapshot: Snapshot) -> str:
         names = ", ".join(f"{other.owner}'s {other.id}" for other in holders[:3])
         more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
         held = f" (held by {names}{more})" if names else ""
-        texts.append(f"{room.node.name} has {_lacks(job, room)}{held}")
+        texts.append(f"{room.node.name} has {_lacks(job, room)}{held}{_outside(room, snapshot)}")
     rest = f"; and {len(could) - 4} more nodes" if len(could) > 4 else ""
     return "; ".join(texts) + rest
+
+
+def _outside(room: Room, snapshot: Snapshot) -> str:
+    """Return who uses GPUs of the node outside the queue; two of them are enough for a sentence."""
+    used = snapshot.outside.get(room.node.name, {})
+    gpus = [gpu for gpu in room.node.gpus if gpu.uuid in used]
+    texts = [outside_text(gpu.slot, used[gpu.uuid], snapshot.now) for gpu in gpus[:2]]
+    rest = f", and {len(gpus) - 2} more" if len(gpus) > 2 else ""
+    return "".join(f", {text}" for text in texts) + rest
 
 
 def _lacks(job: Job, room: Room) -> str:

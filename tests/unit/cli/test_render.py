@@ -159,10 +159,35 @@ def test_top_has_a_line_for_each_holder_and_marks_faults() -> None:
         [a_gpu(memory_used=2**34, utilization=97, temperature=61, holders=[holder, {**holder, "job": "6"}]),
          a_gpu(index=1), a_gpu(index=2, fault="Xid 79")], NOW, 140,
     )  # fmt: skip
-    for part in ("1 of 3 GPUs held", "16GB / 80GB", "97%", "61°C", "yuki", "実験", "1h00m", "free", "Xid 79"):
+    for part in (
+        "3 GPUs: 1 held, 1 free, 1 lost",
+        "16GB / 80GB",
+        "97%",
+        "61°C",
+        "yuki",
+        "実験",
+        "1h00m",
+        "free",
+        "Xid 79",
+    ):
         assert part in shown
     assert len(shown.splitlines()) == 1 + 1 + 4
     assert "no GPUs" in top.top_text([], NOW, 80)
+
+
+def test_top_names_who_uses_a_gpu_outside_the_queue_and_how_that_is_known() -> None:
+    since = "2027-01-15T07:00:00.000Z"
+    outside = [
+        {"user": "bob", "source": "mount", "container": "vigorous_bose", "since": since, "memory": 2**33, "busy": True},
+        {"user": "carol", "source": "loginuid", "container": None, "since": None, "memory": None, "busy": False},
+        {"user": "unknown", "source": "gone", "container": None, "since": None, "memory": 2**30, "busy": False,
+         "disputed": "its label says eve"},
+    ]  # fmt: skip
+    shown = top.top_text([a_gpu(state="busy", outside=outside)], NOW, 200)
+    assert shown.startswith("1 GPU: 1 busy, 1 used outside the queue\n")
+    lines = [" ".join(line.split()) for line in shown.splitlines()[2:]]
+    assert lines[0].endswith("busy bob - vigorous_bose, 8GB 1h00m")
+    assert lines[1:] == ["carol - login", "unknown - dead process, 1GB; its label says eve"]
 
 
 @pytest.mark.parametrize("seconds", [0, 41, 59.6, 60, 125, 3599, 3600, 7500, 86400, 273600])
