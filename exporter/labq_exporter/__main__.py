@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         logging.getLogger("docker").setLevel(logging.WARNING)
-        config = read_config(settings)
+        config = read_config(settings, os.environ.get("DOCKER_HOST", ""))
         # Late: --help needs neither docker nor prometheus_client.
         from labq_exporter.exporter import Exporter
         from labq_exporter.web import Web

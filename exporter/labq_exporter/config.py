@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labq.errors import BadInputError
+from labq.holding.sockets import DOCKER, PODMAN, engine_sockets
 from labq.settings import Settings
 
 #: Seconds: below it the looking itself would be noticed, above it a short job would be missed.
 SHORTEST, LONGEST = 0.1, 10.0
-#: Where engines listen unless somebody says otherwise.
-ENGINES = ("/var/run/docker.sock", "/run/podman/podman.sock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +26,16 @@ class ExporterConfig:
     web_config: Path | None = None
     #: None = as many as the PCI bus shows
     gpus_expected: int | None = None
-    engines: tuple[str, ...] = ENGINES
+    engines: tuple[str, ...] = (DOCKER, PODMAN)
     stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
 
 
-def read_config(settings: Settings) -> ExporterConfig:
+def read_config(settings: Settings, docker_host: str = "") -> ExporterConfig:
     """Return the configuration that the settings say.
+
+    Args:
+        settings: the settings in force.
+        docker_host: ``DOCKER_HOST`` of this process.
 
     Raises:
         BadInputError: naming the setting and what is legal.
@@ -58,16 +61,6 @@ def read_config(settings: Settings) -> ExporterConfig:
         run_dir=settings.path("run_dir"),
         web_config=settings.path("exporter_web_config") if settings.text("exporter_web_config") else None,
         gpus_expected=int(expected) if expected else None,
-        engines=tuple(_socket(text) for text in settings.items("engines")) or ENGINES,
+        engines=engine_sockets(settings.items("engines"), docker_host),
         stamp_key=settings.path("stamp_key"),
     )
-
-
-def _socket(text: str) -> str:
-    path = text.removeprefix("unix://")
-    if not path.startswith("/"):
-        raise BadInputError(
-            f"LABQ_ENGINES: {text!r} is no socket of this machine",
-            "write paths such as /var/run/docker.sock,/run/podman/podman.sock",
-        )
-    return path

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from labq.clock import monotonic, now
 from labq.errors import LabqError, NotFoundError
+from labq.holding.engines import Containers
 from labq.holding.facts import ContainerFacts, LeaseFacts
 from labq.holding.leases import read_leases
 from labq.holding.look import Look
@@ -28,7 +29,6 @@ from labq.holding.watch import GpuWatch
 from labq_exporter.cgroup_usage import Cgroups
 from labq_exporter.collecting import Collecting
 from labq_exporter.config import ExporterConfig
-from labq_exporter.containers import Containers
 from labq_exporter.page import CONTENT_TYPE, own_page, render
 from labq_exporter.people import People
 from labq_exporter.snapshot import Snapshot

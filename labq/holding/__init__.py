@@ -16,9 +16,13 @@ cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
 procfs.py      reads /proc
 accounts.py    reads passwd, subuid and the owners of directories
 containers.py  an engine's JSON -> ContainerFacts (pure)
+engines.py     follows the engines of this machine (docker); register.py keeps what they said
+sockets.py     which engines (pure)
+seal.py        the seal of the docker.sock proxy on an owner label
 register.py    the containers that one engine has, and had until a while ago
 owners.py      the rules: process + container + leases -> Owner (pure)
 leases.py      the file by which the agent tells the exporter what is leased
+look.py        puts it together: one look at this machine
 reading.py     all of that -> the state of each GPU and its holders (pure)
 seconds.py     readings -> seconds held, busy and idle (pure)
 """

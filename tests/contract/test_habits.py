@@ -23,7 +23,7 @@ FOREIGN = {
     "docker": (
         "worker/labq_worker/containers.py",
         "worker/labq_worker/engine_errors.py",
-        "exporter/labq_exporter/containers.py",
+        "labq/holding/engines.py",
     ),
     "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py"),
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),

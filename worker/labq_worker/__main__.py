@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         logging.getLogger("docker").setLevel(logging.WARNING)
         logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
-        config = read_config(settings, machine.hostname())
+        config = read_config(settings, machine.hostname(), os.environ.get("DOCKER_HOST", ""))
         # Late: docker and rq take a quarter of a second to import, and --help needs neither.
         from labq_worker.agent import Agent
 

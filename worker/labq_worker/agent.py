@@ -11,7 +11,6 @@ from collections.abc import Callable
 from labq import __version__
 from labq.clock import now
 from labq.errors import UnavailableError
-from labq.holding.nvml import Nvml
 from labq.node import Gpu, Node
 from labq.store import Store
 from labq_worker import machine, tasks
@@ -25,8 +24,10 @@ from labq_worker.contexts import ContextSource
 from labq_worker.data_dir import check_data_dir, take_data_dir
 from labq_worker.engine_errors import EngineError
 from labq_worker.follow import sample_memory
+from labq_worker.gpu_use import GpuUse
 from labq_worker.heartbeat import Heartbeat
 from labq_worker.images import Images
+from labq_worker.lease_notes import LeaseNotes
 from labq_worker.paths import Paths
 from labq_worker.places import PlaceMaker
 from labq_worker.retry import until_it_answers
@@ -60,8 +61,14 @@ class Agent:
         check_data_dir(config)
         self._lock = take_data_dir(config.data_dir, config.name)
         agent = machine.agent_id(config.data_dir, secrets.token_hex(8))
-        nvml = Nvml()
-        gpus = _gpus(config, nvml)
+        attempts = Attempts()
+        notes = LeaseNotes(config, agent, attempts)
+        epoch = f"{int(now())}-{secrets.token_hex(4)}"
+        use = (
+            GpuUse(Store(config.redis_url), config.name, epoch, notes.all, config.engines, config.stamp_key)
+            if config.gpus == "auto"
+            else None
+        )
         server = None if config.shared_files else Server(config.server, config.node_token)
         engine = until_it_answers(Engine, "connect to the Docker engine")
         info = until_it_answers(engine.info, "ask the Docker engine")
@@ -74,20 +81,26 @@ class Agent:
             engine=engine,
             paths=paths,
             places=PlaceMaker(paths, config.mounts, f"labq-secrets-{agent}"),
-            attempts=Attempts(),
+            attempts=attempts,
             timers=Timers(),
             shipping=self._shipper or NoShipping(),
+            notes=notes,
         )
         self.runner = Runner(self.context)
         self.images = Images(self.context, ContextSource(paths, server))
         self._reconciler = Reconciler(self.context, self.runner)
         self._reconciling = threading.Lock()
         self._look_now = threading.Event()
-        node = _node(config, gpus, info, nvml.driver() if config.gpus == "auto" else "")
-        real = nvml if gpus and not gpus[0].simulated else None
+        node = _node(config, _gpus(config, use), info, use.watch.driver if use is not None else "")
+        self.use = use
         self.heartbeat = Heartbeat(
-            self.context.store, node, real, before_registering=lambda: self.reconcile(sure=True)
+            self.context.store,
+            node,
+            use,
+            each_beat=notes.write,
+            before_registering=lambda: self.reconcile(sure=True),
         )
+        notes.slots = lambda: {gpu.uuid: gpu.slot for gpu in self.heartbeat.node.gpus}
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. In the main thread."""
@@ -96,6 +109,8 @@ class Agent:
         until_it_answers(lambda: self.reconcile(sure=True), "reconcile containers and leases")
         until_it_answers(self.heartbeat.register, "register this node")
         self.heartbeat.start()
+        if self.use is not None:
+            self.use.start()
         for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
             threading.Thread(target=work, name=name, daemon=True).start()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
@@ -170,21 +185,20 @@ class Agent:
 
     def _leave_soon(self) -> None:
         self.heartbeat.stop()
+        if self.use is not None:
+            self.use.stop()
         # Redis or the engine may hang; every state on disk and in Redis is good enough for a kill -9.
         last_moment = threading.Timer(LAST_MOMENT, os._exit, (0,))
         last_moment.daemon = True
         last_moment.start()
 
 
-def _gpus(config: AgentConfig, nvml: Nvml) -> tuple[Gpu, ...]:
-    if config.gpus == "none":
-        return ()
-    if config.gpus.startswith(PREFIX):
-        return simulated_gpus(config.gpus, config.name)
-    found, why = nvml.find()
-    if not found:
-        log.warning("no GPU on this node: %s", why)
-    return found
+def _gpus(config: AgentConfig, use: GpuUse | None) -> tuple[Gpu, ...]:
+    if use is not None:
+        if use.watch.error:
+            log.warning("no GPU on this node: %s", use.watch.error)
+        return tuple(each.gpu for each in use.watch.snapshot())
+    return simulated_gpus(config.gpus, config.name) if config.gpus.startswith(PREFIX) else ()
 
 
 def _node(config: AgentConfig, gpus: tuple[Gpu, ...], info: EngineInfo, driver: str) -> Node:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from labq.holding.facts import LeaseFacts
 from labq_worker.end_facts import Signals
 from labq_worker.timers import Timer
 
@@ -20,6 +21,7 @@ class Attempt:
         Attributes:
             container: the engine's id once it is created.
             started: its first process runs, or ran.
+            facts: what the other programs of this machine are told of its lease; None = its job was not read yet.
             fenced: its lease is gone; nothing of it is written to the store any more.
             cancelled_at_start: it was cancelled while its container was being made, and killed at once.
             closing: its end is being told to the store; nobody else touches the container.
@@ -36,6 +38,8 @@ class Attempt:
         self.peak_memory = 0
         self.peak_file: Path | None = None
         self.image_id = ""
+        self.uid = 0
+        self.facts: LeaseFacts | None = None
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.sending = threading.Lock()

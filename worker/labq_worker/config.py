@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labq.errors import BadInputError
+from labq.holding.sockets import DOCKER, PODMAN, engine_sockets
 from labq.settings import Settings
 from labq.spec_values import cpus as parse_cpus
 from labq.units import parse_bytes
@@ -46,14 +47,23 @@ class AgentConfig:
     mounts: tuple[AllowedMount, ...] = ()
     builds: int = 2
     starts: int = 4
+    #: where agent and exporter leave each other notes
+    run_dir: Path = Path("/run/labq")
+    #: None = nothing is written for dcgm-exporter, or for jobstats
+    dcgm_jobs_dir: Path | None = None
+    jobstats_dir: Path | None = None
+    #: sockets of container engines whose containers may use GPUs
+    engines: tuple[str, ...] = (DOCKER, PODMAN)
+    stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
 
 
-def read_config(settings: Settings, hostname: str) -> AgentConfig:
+def read_config(settings: Settings, hostname: str, docker_host: str = "") -> AgentConfig:
     """Return the configuration that the settings say.
 
     Args:
         settings: the settings in force.
         hostname: the node's name when no other is set.
+        docker_host: ``DOCKER_HOST`` of this process.
 
     Raises:
         BadInputError: naming the setting and what is legal.
@@ -87,6 +97,11 @@ def read_config(settings: Settings, hostname: str) -> AgentConfig:
         mounts=parse_allowed(settings.items("mounts")),
         builds=max(1, settings.number("builds")),
         starts=max(1, settings.number("starts")),
+        run_dir=settings.path("run_dir"),
+        dcgm_jobs_dir=settings.path("dcgm_jobs_dir") if settings.text("dcgm_jobs_dir") else None,
+        jobstats_dir=settings.path("jobstats_dir") if settings.text("jobstats_dir") else None,
+        engines=engine_sockets(settings, docker_host),
+        stamp_key=settings.path("stamp_key"),
     )
 
 

@@ -11,6 +11,7 @@ from labq_worker.attempts import Attempts
 from labq_worker.config import AgentConfig
 from labq_worker.container_args import Host
 from labq_worker.containers import Engine
+from labq_worker.lease_notes import LeaseNotes
 from labq_worker.paths import Paths
 from labq_worker.places import PlaceMaker
 from labq_worker.timers import Timers
@@ -55,6 +56,7 @@ class Context:
     attempts: Attempts
     timers: Timers
     shipping: Shipping
+    notes: LeaseNotes
     #: image key -> the engine's id, as far as this agent has seen them
     image_ids: dict[str, str] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from labq import moves
 from labq.clock import now
 from labq.errors import LabqError, NotFoundError, UnavailableError
+from labq.holding.facts import LeaseFacts
 from labq.job import Job
 from labq.states import HOLDING, JobState
 from labq.store import StaleError
@@ -77,6 +78,10 @@ class Runner:
         if ours:
             attempt.number = job.attempt
             attempt.image_id = attempt.image_id or self._context.image_ids.get(job.image_key, "")
+            if attempt.facts is None:
+                attempt.uid, attempt.facts = job.uid, _facts(attempt, job)
+                # Before there is a container: one with our labels and without a lease looks forged.
+                self._context.notes.write()
         return job if ours else None
 
     def _begin(self, attempt: Attempt) -> None:
@@ -263,6 +268,11 @@ class Runner:
             except EngineError as error:
                 log.warning("%s: its container cannot be removed yet: %s", attempt, error)
         self._context.places.remove_scratch(attempt.job_id, attempt.number)
+
+
+def _facts(attempt: Attempt, job: Job) -> LeaseFacts:
+    gpus = {hold.uuid: hold.memory for hold in job.gpus}
+    return LeaseFacts(attempt.lease, job.id, job.attempt, job.owner, gpus, job.started_at or now())
 
 
 def _seen_end(seen: Seen | None, started_at: float) -> SeenEnd:
