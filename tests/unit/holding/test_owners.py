@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -49,9 +49,9 @@ def process(
 
 def container(
     key: str = ID, *, mounts: tuple[str, ...] = (), asked: int | None = None, created: float = 1.0,
-    engine: int = 0, **labels: str,
+    engine: int = 0, labels: Mapping[str, str] | None = None,
 ) -> ContainerFacts:  # fmt: skip
-    return ContainerFacts(key, f"name-{key[0]}", "pytorch", labels, mounts, created, asked, engine)
+    return ContainerFacts(key, f"name-{key[0]}", "pytorch", labels or {}, mounts, created, asked, engine)
 
 
 def named(
@@ -94,12 +94,12 @@ def test_what_has_gone_and_what_nothing_names_is_unknown() -> None:
 
 
 def test_a_container_of_the_queue_is_its_leases() -> None:
-    owner = named(process(ID, uid=BOB), container(mounts=("/home/bob",), **LABQ), leases=(LEASE,))
+    owner = named(process(ID, uid=BOB), container(mounts=("/home/bob",), labels=LABQ), leases=(LEASE,))
     assert (owner.user, owner.source, owner.job, owner.disputed) == ("alice", Source.QUEUE, "12", "")
 
 
 def test_labels_of_the_queue_without_a_lease_charge_nobody() -> None:
-    owner = named(process(ID), container(**LABQ))
+    owner = named(process(ID), container(labels=LABQ))
     assert (owner.user, owner.source, owner.job) == ("unknown", Source.NONE, "")
     assert owner.disputed == "its labels say labq job '12', but no such lease exists"
 
@@ -108,15 +108,15 @@ def test_labels_of_the_queue_without_a_lease_charge_nobody() -> None:
     ("key", "value"), [(LABEL_JOB, "13"), (LABEL_ATTEMPT, "1"), (LABEL_OWNER, "bob"), (LABEL_ATTEMPT, "")]
 )
 def test_labels_of_the_queue_must_agree_with_the_lease(key: str, value: str) -> None:
-    owner = named(process(ID), container(**LABQ | {key: value}), leases=(LEASE,))
+    owner = named(process(ID), container(labels=LABQ | {key: value}), leases=(LEASE,))
     assert (owner.user, owner.job) == ("unknown", "")
     assert owner.disputed == "its labels name a lease, but that is of job 12 of alice"
 
 
 def test_a_copy_of_a_queues_labels_is_told_from_the_original_by_age() -> None:
     original, copy = (
-        container(created=1.0, **LABQ),
-        container(OTHER, created=2.0, mounts=("/home/bob",), **LABQ),
+        container(created=1.0, labels=LABQ),
+        container(OTHER, created=2.0, mounts=("/home/bob",), labels=LABQ),
     )
     found = {each.id: each for each in (copy, original)}
     tokens = {LEASE.token: LEASE}
@@ -128,7 +128,7 @@ def test_a_copy_of_a_queues_labels_is_told_from_the_original_by_age() -> None:
 
 
 def test_false_labels_of_the_queue_leave_the_other_rules_their_say() -> None:
-    assert answer(process(ID), container(asked=BOB, mounts=("/home/bob",), **LABQ))[:2] == (
+    assert answer(process(ID), container(asked=BOB, mounts=("/home/bob",), labels=LABQ))[:2] == (
         "bob",
         Source.MOUNT,
     )
@@ -138,7 +138,7 @@ def test_false_labels_of_the_queue_leave_the_other_rules_their_say() -> None:
 
 
 def test_a_sealed_owner_is_believed_whatever_else_is_there() -> None:
-    who = container(mounts=("/home/bob",), asked=BOB, **stamped("alice"))
+    who = container(mounts=("/home/bob",), asked=BOB, labels=stamped("alice"))
     assert answer(process(ID), who) == ("alice", Source.PROXY, "")
 
 
@@ -151,16 +151,20 @@ def test_a_sealed_owner_is_believed_whatever_else_is_there() -> None:
     ],
 )
 def test_a_broken_seal_is_a_label_and_is_told(stamp: dict[str, str]) -> None:
-    assert answer(process(ID), container(**stamp)) == ("alice", Source.LABEL, "its seal is not the proxy's")
-    user, source, disputed = answer(process(ID), container(mounts=("/home/bob",), **stamp))
+    assert answer(process(ID), container(labels=stamp)) == (
+        "alice",
+        Source.LABEL,
+        "its seal is not the proxy's",
+    )
+    user, source, disputed = answer(process(ID), container(mounts=("/home/bob",), labels=stamp))
     assert (user, source) == ("bob", Source.MOUNT)
     assert disputed == "its seal is not the proxy's; its label says alice, but its mounted home is bob's"
 
 
 def test_a_copied_seal_is_good_for_the_first_container_only() -> None:
     first, second = (
-        container(created=1.0, **stamped("alice")),
-        container(OTHER, created=2.0, **stamped("alice")),
+        container(created=1.0, labels=stamped("alice")),
+        container(OTHER, created=2.0, labels=stamped("alice")),
     )
     assert answer(process(ID), first, second) == ("alice", Source.PROXY, "")
     user, source, disputed = answer(process(OTHER), first, second)
@@ -168,7 +172,7 @@ def test_a_copied_seal_is_good_for_the_first_container_only() -> None:
 
 
 def test_a_machine_without_a_proxy_takes_the_label_for_what_it_is() -> None:
-    owner = named(process(ID), container(**stamped("alice")), key=None)
+    owner = named(process(ID), container(labels=stamped("alice")), key=None)
     assert (owner.user, owner.source, owner.disputed) == ("alice", Source.LABEL, "")
 
 
@@ -176,43 +180,41 @@ def test_a_machine_without_a_proxy_takes_the_label_for_what_it_is() -> None:
 
 
 def test_an_owner_label_is_believed_when_nothing_says_otherwise() -> None:
-    assert answer(process(ID), container(**labelled("alice"))) == ("alice", Source.LABEL, "")
-    honest = container(mounts=("/home/alice/x",), asked=ALICE, **labelled("alice"))
+    assert answer(process(ID), container(labels=labelled("alice"))) == ("alice", Source.LABEL, "")
+    honest = container(mounts=("/home/alice/x",), asked=ALICE, labels=labelled("alice"))
     assert answer(process(ID, uid=ALICE), honest) == ("alice", Source.LABEL, "")
 
 
 @pytest.mark.parametrize(
-    ("more", "source", "words"),
+    ("forged", "source", "words"),
     [
-        ({"mounts": ("/home/bob",)}, Source.MOUNT, "its mounted home is bob's"),
-        ({"asked": BOB}, Source.UID, "the uid it was started with is bob's"),
-        ({"engine": BOB}, Source.USERSLICE, "its engine is bob's"),
+        (
+            container(mounts=("/home/bob",), labels=labelled("alice")),
+            Source.MOUNT,
+            "its mounted home is bob's",
+        ),
+        (container(asked=BOB, labels=labelled("alice")), Source.UID, "the uid it was started with is bob's"),
+        (container(engine=BOB, labels=labelled("alice")), Source.USERSLICE, "its engine is bob's"),
     ],
 )
-def test_evidence_wins_over_an_owner_label(more: dict[str, object], source: Source, words: str) -> None:
-    forged = replace(container(**labelled("alice")), **_fields(more))
-    who = process(ID, delegated=BOB) if "engine" in more else process(ID)
+def test_evidence_wins_over_an_owner_label(forged: ContainerFacts, source: Source, words: str) -> None:
+    who = process(ID, delegated=forged.engine_uid or None)
     assert answer(who, forged) == ("bob", source, f"its label says alice, but {words}")
-
-
-def _fields(more: dict[str, object]) -> dict[str, object]:
-    names = {"asked": "asked_uid", "engine": "engine_uid"}
-    return {names.get(key, key): value for key, value in more.items()}
 
 
 def test_the_login_of_a_podman_container_wins_over_its_label() -> None:
     who = process(ID, login=BOB, runtime="libpod")
     disputed = "its label says alice, but the login it was started from is bob's"
-    assert answer(who, container(**labelled("alice"))) == ("bob", Source.LOGINUID, disputed)
+    assert answer(who, container(labels=labelled("alice"))) == ("bob", Source.LOGINUID, disputed)
 
 
 def test_two_mounted_homes_disprove_no_label() -> None:
-    shared = container(mounts=("/home/bob/data", "/home/alice"), **labelled("alice"))
+    shared = container(mounts=("/home/bob/data", "/home/alice"), labels=labelled("alice"))
     assert answer(process(ID), shared) == ("alice", Source.LABEL, "")
 
 
 def test_a_label_and_a_directory_that_disagree_are_told() -> None:
-    user, source, disputed = answer(process(ID), container(**labelled("alice", **{COMPOSE: "/srv/bob"})))
+    user, source, disputed = answer(process(ID), container(labels=labelled("alice", **{COMPOSE: "/srv/bob"})))
     assert (user, source) == ("alice", Source.LABEL)
     assert disputed == "its label says alice, but its compose directory is bob's"
 
@@ -221,7 +223,7 @@ def test_a_label_and_a_directory_that_disagree_are_told() -> None:
     "name", ["", "root", "unknown", "-x", "a b", 'a"b', "a\nb", "uid:7", "x" * 65, "ａlice"]
 )
 def test_a_label_that_is_no_name_is_ignored_and_quoted(name: str) -> None:
-    user, source, disputed = answer(process(ID), container(**labelled(name)))
+    user, source, disputed = answer(process(ID), container(labels=labelled(name)))
     assert (user, source) == ("unknown", Source.NONE)
     assert disputed.startswith("its label says '")
     assert "\n" not in disputed
@@ -233,16 +235,16 @@ def test_a_label_that_is_no_name_is_ignored_and_quoted(name: str) -> None:
 
 @pytest.mark.parametrize("key", [COMPOSE, DEVCONTAINER])
 def test_a_project_is_the_owner_of_its_directory(key: str) -> None:
-    assert answer(process(ID), container(**{key: "/home/alice/p"})) == ("alice", Source.WORKDIR, "")
+    assert answer(process(ID), container(labels={key: "/home/alice/p"})) == ("alice", Source.WORKDIR, "")
 
 
 def test_a_directory_that_proves_nothing_leaves_the_other_its_say() -> None:
     both = {COMPOSE: "/srv/nobody", DEVCONTAINER: "/srv/alice"}
-    assert answer(process(ID), container(**both)) == ("alice", Source.WORKDIR, "")
+    assert answer(process(ID), container(labels=both)) == ("alice", Source.WORKDIR, "")
 
 
 def test_evidence_wins_over_a_directory_which_is_but_a_label() -> None:
-    forged = container(mounts=("/home/bob",), **{COMPOSE: "/home/alice/p"})
+    forged = container(mounts=("/home/bob",), labels={COMPOSE: "/home/alice/p"})
     disputed = "its compose directory is alice's, but its mounted home is bob's"
     assert answer(process(ID), forged) == ("bob", Source.MOUNT, disputed)
 
@@ -278,7 +280,7 @@ def test_a_uid_in_a_container_counts_only_when_it_was_asked_for() -> None:
 
 def test_a_uid_that_was_asked_for_is_the_containers_own_where_uids_are_remapped() -> None:
     remapped = process(ID, uid=200000 + ALICE)
-    assert answer(remapped, container(asked=ALICE, **labelled("carol"))) == ("carol", Source.LABEL, "")
+    assert answer(remapped, container(asked=ALICE, labels=labelled("carol"))) == ("carol", Source.LABEL, "")
     assert answer(remapped, container(asked=ALICE)) == ("bob", Source.SUBUID, "")
 
 
@@ -325,7 +327,7 @@ def test_a_container_inside_a_container_is_charged_as_the_one_that_an_engine_kno
 
 
 def test_the_innermost_of_two_known_containers_is_charged_and_the_other_person_named() -> None:
-    inner, outer = container(INNER, **labelled("alice")), container(mounts=("/home/bob",))
+    inner, outer = container(INNER, labels=labelled("alice")), container(mounts=("/home/bob",))
     owner = named(process(INNER, ID), inner, outer)
     assert (owner.user, owner.container_id) == ("alice", INNER)
     assert owner.disputed == "it is charged to alice, but runs inside container name-a, which is bob's"
@@ -334,7 +336,7 @@ def test_the_innermost_of_two_known_containers_is_charged_and_the_other_person_n
 
 def test_a_cgroup_that_a_user_made_does_not_put_him_into_anothers_container() -> None:
     mallory = process(ID, uid=BOB, slice_uid=BOB, delegated=BOB, runtime="docker")
-    owner = named(mallory, container(mounts=("/home/alice",), **LABQ), leases=(LEASE,))
+    owner = named(mallory, container(mounts=("/home/alice",), labels=LABQ), leases=(LEASE,))
     assert (owner.user, owner.source, owner.container_id, owner.job) == ("bob", Source.UID, "", "")
     assert (
         owner.disputed
@@ -343,6 +345,10 @@ def test_a_cgroup_that_a_user_made_does_not_put_him_into_anothers_container() ->
 
 
 def test_a_users_own_engine_does_not_speak_of_containers_outside_his_session() -> None:
-    assert answer(process(ID), container(engine=BOB, **labelled("alice"))) == ("unknown", Source.NONE, "")
+    assert answer(process(ID), container(engine=BOB, labels=labelled("alice"))) == (
+        "unknown",
+        Source.NONE,
+        "",
+    )
     inside = process(ID, uid=200001, slice_uid=BOB, delegated=BOB)
     assert answer(inside, container(engine=BOB)) == ("bob", Source.USERSLICE, "")
