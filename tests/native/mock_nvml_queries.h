@@ -190,6 +190,9 @@ EXPORT int nvmlEventSetWait_v2(struct event_set *set, struct event *event, unsig
             *event = (struct event){handle_of(xid.gpu), 8 /* XidCriticalError */, xid.code, instance, UINT32_MAX};
             return OK;
         }
+        // One that fell off and came back is not the one that was registered.
+        for (unsigned i = 0; i < state.gpu_count; i++)
+            if (state.gpus[i].lost) set->gpus &= ~(1ULL << i);
         pthread_mutex_unlock(&lock);
         if (!users) return UNINITIALIZED;
         if (waited >= timeout_ms) return TIMEOUT;

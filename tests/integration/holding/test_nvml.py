@@ -381,6 +381,24 @@ def test_an_xid_is_told_with_the_gpu_even_when_it_fell_off_the_bus(nvml_here: Mo
     assert nvml.next_xid(0.05) is None
 
 
+def test_the_event_of_a_fall_is_told_after_the_loss_was_seen_and_a_card_that_is_back_is_heard(
+    nvml_here: MockNvml,
+) -> None:
+    nvml_here.write(gpu_line(0))
+    nvml = Nvml()
+    gpu = only_gpu(nvml)
+    nvml.listen(gpu)
+    nvml_here.add("lost 0", "xid 0 79")
+    assert nvml.sample(gpu).lost
+    assert nvml.next_xid(2.0) == ((gpu_uuid(0),), 79)
+    assert nvml.next_xid(0.05) is None
+    nvml_here.write(gpu_line(0))
+    assert nvml.sample(gpu).error == ""
+    nvml.listen(gpu)
+    nvml_here.add("xid 0 31")
+    assert nvml.next_xid(2.0) == ((gpu_uuid(0),), 31)
+
+
 def test_an_xid_of_an_instance_is_its_own_and_one_of_the_card_is_of_all(nvml_here: MockNvml) -> None:
     nvml_here.write(gpu_line(0, A100), "mig 0 1", instance_line(0, 1), instance_line(0, 2))
     nvml = Nvml()
