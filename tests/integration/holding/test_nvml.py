@@ -409,6 +409,19 @@ def test_an_xid_of_an_instance_is_its_own_and_one_of_the_card_is_of_all(nvml_her
     assert nvml.next_xid(2.0) == ((instance_uuid(0, 1), instance_uuid(0, 2)), 79)
 
 
+def test_an_instance_that_was_taken_away_is_not_in_the_events_of_its_card(nvml_here: MockNvml) -> None:
+    card = gpu_line(0, A100)
+    nvml_here.write(card, "mig 0 1", instance_line(0, 1), instance_line(0, 2))
+    nvml = Nvml()
+    first, second = nvml.find()[0]
+    nvml.listen(first)
+    nvml.listen(second)
+    nvml_here.write(card, "mig 0 1", instance_line(0, 2))
+    assert nvml.sample(first).lost
+    nvml_here.add("xid 0 79")
+    assert nvml.next_xid(2.0) == ((instance_uuid(0, 2),), 79)
+
+
 def test_a_driver_that_is_gone_says_so_to_who_listens(nvml_here: MockNvml) -> None:
     nvml_here.write(gpu_line(0))
     nvml = Nvml()
