@@ -1,15 +1,9 @@
 """Whose process is it outside of Docker: uids, logins, sessions, ranges of uids, podman."""
 
-import json
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from support.machine import Machine
-from support.need import need
 from support.waiting import wait_for
 
 from labq.holding.facts import Source
@@ -72,62 +66,6 @@ def test_a_user_cannot_put_himself_into_anothers_container(machine: Machine) -> 
     owner = machine.owner(pid)
     assert (owner.user, owner.source, owner.container_id) == (bob.name, Source.UID, "")
     assert owner.disputed.startswith(f"its cgroup names container {container[:12]}")
-
-
-class Podman:
-    """A rootful podman of our own, with the one image that it needs."""
-
-    def __init__(self, home: Path) -> None:
-        self._command = [
-            "podman", "--root", str(home / "root"), "--runroot", str(home / "run"), "--tmpdir", str(home / "tmp"),
-            "--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs",
-            "--events-backend", "file",
-        ]  # fmt: skip
-
-    def run(self, *arguments: str, loginuid: int | None = None) -> str:
-        login = (
-            []
-            if loginuid is None
-            else ["sh", "-c", f'echo {loginuid} > /proc/self/loginuid; exec "$@"', "sh"]
-        )
-        result = subprocess.run(
-            [*login, *self._command, *arguments],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        assert result.returncode == 0, f"podman {arguments}: {result.stderr}"
-        return result.stdout.strip()
-
-
-@pytest.fixture
-def podman(scratch: Path) -> Iterator[Podman]:
-    need(shutil.which("podman") and shutil.which("runc"), "podman and runc (apt-get install podman runc)")
-    busybox = shutil.which("busybox")
-    need(busybox, "busybox (apt-get install busybox-static)")
-    (scratch / "files/bin").mkdir(parents=True)
-    shutil.copy(str(busybox), scratch / "files/bin/sleep")
-    subprocess.run(["tar", "-C", scratch / "files", "-cf", scratch / "image.tar", "."], check=True)
-    made = Podman(scratch)
-    made.run("import", str(scratch / "image.tar"), "localhost/sleep")
-    yield made
-    made.run("rm", "--all", "--force", "--time", "0")
-    made.run("rmi", "--all", "--force")
-
-
-def test_a_podman_container_keeps_the_login_that_it_was_started_from(
-    machine: Machine, podman: Podman
-) -> None:
-    alice = machine.people.alice
-    # Limits: raising its own is more than a container that tests run in may do.
-    container = podman.run(
-        "run", "-d", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
-        "localhost/sleep", "/bin/sleep", "600", loginuid=alice.uid,
-    )  # fmt: skip
-    pid = int(json.loads(podman.run("inspect", container))[0]["State"]["Pid"])
-    owner = machine.owner(pid)
-    assert (owner.user, owner.source, owner.container_id) == (alice.name, Source.LOGINUID, container)
 
 
 def test_a_login_inside_a_docker_container_is_nobodys(machine: Machine) -> None:
