@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
@@ -13,10 +12,6 @@ from pathlib import Path
 from labq import __version__
 from labq.errors import BadInputError, LabqError
 from labq.holding.seal import KEY_PATH
-from labq_exporter.stamping.caller import Names
-from labq_exporter.stamping.keyfile import key_at
-from labq_exporter.stamping.service import Service, inherited, listen_at
-from labq_exporter.stamping.stamper import Stamper
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,6 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=given.log_level.upper(), format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr
     )
+    # asyncio loads ssl if it finds it: 1.4 MB that a proxy of unix sockets never uses.
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
+    import asyncio
+
+    from labq_exporter.stamping.caller import Names
+    from labq_exporter.stamping.keyfile import key_at
+    from labq_exporter.stamping.service import Service, inherited, listen_at
+    from labq_exporter.stamping.stamper import Stamper
+
     try:
         listeners = inherited(os.environ)
         if given.listen is not None:
