@@ -83,6 +83,8 @@ class Supervisor:
         person = invoker(os.environ, os.getuid(), os.getgid())
         token, node_token = admit(Store(redis_url), plan, person)
         env = child_environment(plan, redis_url, node_token, os.environ)
+        if os.getuid() != 0:
+            env.setdefault("LABQ_RUN_DIR", str(plan.data_dir / "run"))  # /run is root's
         client = Client(plan.server, token)
         server = self._begin("server", [sys.executable, "-m", "labq_scheduler"], env)
         self._wait(server, lambda: _ready(client))

@@ -75,6 +75,7 @@ class Lab:
             **home,
             "DOCKER_HOST": self.engine.host,
             "LABQ_CONFIG": str(self.config),
+            "LABQ_RUN_DIR": str(self.directory / "run"),
             "NO_COLOR": "1",
             "PATH": f"{BIN}:{env['PATH']}",
             MARK: self._mark,

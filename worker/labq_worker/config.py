@@ -100,7 +100,7 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
         run_dir=settings.path("run_dir"),
         dcgm_jobs_dir=settings.path("dcgm_jobs_dir") if settings.text("dcgm_jobs_dir") else None,
         jobstats_dir=settings.path("jobstats_dir") if settings.text("jobstats_dir") else None,
-        engines=engine_sockets(settings, docker_host),
+        engines=engine_sockets(settings.items("engines"), docker_host),
         stamp_key=settings.path("stamp_key"),
     )
 

@@ -53,6 +53,7 @@ class AgentNode:
             "LABQ_GPUS": "sim:2xRTX-4090-24GB",
             "LABQ_NODE_MEMORY": "64GB",
             "LABQ_NODE_CPUS": "64",
+            "LABQ_RUN_DIR": str(data / "run"),
         }
         self.env |= dict(settings or {})
         self.docker = docker.DockerClient(

@@ -98,7 +98,8 @@ def test_two_real_gpus_go_to_the_nvidia_runtime_by_uuid(make_node: Maker, mock_n
         return dict(readings.get("gpus", {}).get(gpu_uuid(0), {}))
 
     first = wait_for(reading, 10, "readings")
-    assert first == {"memory_used": 3 * 2**30, "utilization": 42, "temperature": 40, "power": 60.0}
+    measured = {"memory_used": 3 * 2**30, "utilization": 42, "temperature": 40, "power": 60.0}
+    assert first == {"state": "free", "holders": [], **measured}
     wanted = [gpu_uuid(0), gpu_uuid(2)]
     job_id = node.submit("env; sleep 60")
     node.claim(job_id, wanted)

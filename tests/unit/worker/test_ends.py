@@ -9,13 +9,10 @@ from unit.worker.jobs import job
 
 from labq.ending import EndReason, StopRequest, judge
 from labq.errors import BadInputError
-from labq.holding.samples import GpuSample
-from labq.node import Gpu
 from labq_worker import end_facts
 from labq_worker.build_output import BuildOutput, why_pull_failed
 from labq_worker.config import parse_allowed, parse_labels
 from labq_worker.end_facts import SeenEnd, Signals
-from labq_worker.gpu_health import with_faults
 from labq_worker.rq_worker import RefusedError, read_message
 from labq_worker.sim_gpus import simulated_gpus
 from labq_worker.stop_plan import stop_plan
@@ -116,14 +113,6 @@ def test_simulated_gpus_that_are_refused(text: str) -> None:
         simulated_gpus(text, "n1")
     assert text in refused.value.what
     assert "sim:2xRTX-4090-24GB" in refused.value.next
-
-
-def test_a_gpu_that_cannot_be_read_has_a_fault_until_it_can() -> None:
-    gpus = (Gpu("a", 0, "x", 1), Gpu("b", 1, "x", 1))
-    faulty = with_faults(gpus, {"a": GpuSample(at=0.0, error="GPU is lost")})
-    assert [gpu.fault for gpu in faulty] == ["the driver cannot read it: GPU is lost", ""]
-    assert with_faults(faulty, {}) == faulty
-    assert with_faults(faulty, {"a": GpuSample(at=1.0, memory_used=1)}) == gpus
 
 
 OBEYED = {"f": (str, int)}
