@@ -224,6 +224,12 @@ class _Engine:
             image = self._image(api, str(answer.get("Image") or ""))
         except docker.errors.NotFound:
             return  # it has gone; the next event or list says so
+        except docker.errors.APIError as error:
+            # One broken container is no reason not to know the others.
+            self.errors += 1
+            log.warning("the engine at %s cannot inspect container %s: %s", self._path, key[:SHORT_ID], error)
+            self.register.refused(key)
+            return
         self.register.inspected(answer, image, monotonic())
 
     def _image(self, api: Any, image: str) -> Mapping[str, Any] | None:

@@ -24,6 +24,8 @@ class _Entry:
     #: monotonic seconds when the engine last spoke of it
     seen: float
     inspected: bool = False
+    #: False = its labels may still be its image's: it is not shown before the inspection
+    shown: bool = False
     #: False = it was only created: no process ever ran in it
     ran: bool = False
     #: monotonic seconds when it was found to be gone
@@ -73,9 +75,16 @@ class Register:
         facts = facts_of_inspected(answer, image, engine_uid=self._engine_uid)
         with self._lock:
             entry = self._entries.setdefault(facts.id, _Entry(facts, at))
-            entry.facts, entry.seen, entry.inspected = facts, at, True
+            entry.facts, entry.seen, entry.inspected, entry.shown = facts, at, True, True
             entry.ran = entry.ran or (answer.get("State") or {}).get("Status") != "created"
             self._publish()
+
+    def refused(self, key: str) -> None:
+        """Note that the engine lists a container but cannot inspect it: what the list says must do."""
+        with self._lock:
+            if key in self._entries:
+                self._entries[key].shown = True
+                self._publish()
 
     def started(self, key: str, at: float) -> bool:
         """Note that a container started; return False when it wants an inspection."""
@@ -109,4 +118,4 @@ class Register:
             del self._entries[key]
 
     def _publish(self) -> None:
-        self._known = {key: entry.facts for key, entry in self._entries.items()}
+        self._known = {key: entry.facts for key, entry in self._entries.items() if entry.shown}

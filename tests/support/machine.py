@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labq.holding.accounts import Accounts
+from labq.holding.engines import Containers
 from labq.holding.facts import LeaseFacts, Owner
 from labq.holding.owners import owner_of
 from labq.holding.procfs import Procfs
-from labq_exporter.containers import Containers
 from support.engine import BUSYBOX, Engine
 from support.need import need
 from support.people import People, Person

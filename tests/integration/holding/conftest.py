@@ -10,7 +10,7 @@ from support.engine import Engine
 from support.machine import Machine
 from support.people import People, people
 
-from labq_exporter.containers import Containers
+from labq.holding.engines import Containers
 
 __all__ = ["machine", "people", "scratch"]
 

@@ -12,7 +12,7 @@ import pytest
 from support.engine import BUSYBOX, Engine
 from support.waiting import wait_for
 
-from labq_exporter.containers import Containers
+from labq.holding.engines import Containers
 
 
 def start(engine: Engine, *options: str) -> str:

@@ -13,11 +13,11 @@ from support.people import People
 from support.waiting import wait_for
 
 from labq.holding.accounts import Accounts
+from labq.holding.engines import Containers
 from labq.holding.facts import Source
 from labq.holding.owners import owner_of
 from labq.holding.procfs import Procfs
 from labq.holding.seal import OWNER_LABEL
-from labq_exporter.containers import Containers
 
 
 class Podman:

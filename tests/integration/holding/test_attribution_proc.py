@@ -93,6 +93,10 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
     first = sleeper(PERSON)
     before = reader.read(first.pid)
     end(first)
+    assert before is not None
+    # The kernel counts starts in ticks of 10 ms; nobody can tell two processes of one pid within one tick.
+    tick = (before.start + 2) / os.sysconf("SC_CLK_TCK")
+    wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > tick, 5, "the next tick")
 
     def born_again() -> subprocess.Popen[bytes] | None:
         last.write_text(str(first.pid - 1))

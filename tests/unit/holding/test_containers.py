@@ -118,9 +118,18 @@ def test_a_stamp_of_its_own_keeps_the_owner_that_its_image_has_too() -> None:
 def test_a_container_is_inspected_once() -> None:
     register = Register()
     assert register.listed([listed()], 1.0, 1.1) == [ID]
+    assert register.known() == {}
     register.inspected(inspected(x="y"), image(), 1.2)
     assert register.listed([listed()], 61.0, 61.1) == []
     assert register.known()[ID].labels == {"x": "y"}
+
+
+def test_one_that_cannot_be_inspected_is_shown_as_listed_and_asked_for_again() -> None:
+    register = Register()
+    register.listed([listed()], 1.0, 1.1)
+    register.refused(ID)
+    assert register.known()[ID].name == "brave_curie"
+    assert register.listed([listed()], 61.0, 61.1) == [ID]
 
 
 def test_a_new_name_is_taken_from_a_list_and_from_an_event() -> None:
