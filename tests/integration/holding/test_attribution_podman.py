@@ -1,7 +1,9 @@
 """Whose a podman container is: a real rootful podman, with and without its service."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.machine import Machine
 from support.need import need
-from support.people import People
+from support.people import People, Person
 from support.waiting import wait_for
 
 from labq.holding.accounts import Accounts
@@ -21,14 +23,26 @@ from labq.holding.seal import OWNER_LABEL
 
 
 class Podman:
-    """A rootful podman of our own, with the one image that it needs."""
+    """A podman of our own: root's, or a person's without any rights."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, person: Person | None = None) -> None:
+        self._home = home
+        as_person = [] if person is None else [
+            "setpriv", f"--reuid={person.uid}", f"--regid={person.uid}", "--init-groups",
+            "env", f"HOME={person.home}", f"XDG_RUNTIME_DIR={home}/run",
+        ]  # fmt: skip
         self._command = [
-            "podman", "--root", str(home / "root"), "--runroot", str(home / "run"), "--tmpdir", str(home / "tmp"),
+            *as_person, "podman", "--root", f"{home}/root", "--runroot", f"{home}/run", "--tmpdir", f"{home}/tmp",
             "--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs",
             "--events-backend", "file",
         ]  # fmt: skip
+
+    def close(self) -> None:
+        """Ends everything; a rootless podman leaves a process behind that keeps its namespace."""
+        self.run("rm", "--all", "--force", "--time", "0")
+        self.run("rmi", "--all", "--force")
+        for found in self._home.rglob("pause.pid"):
+            os.kill(int(found.read_text()), signal.SIGTERM)
 
     def serve(self, path: Path) -> subprocess.Popen[bytes]:
         """Starts the service that speaks Docker's language, as podman.socket would."""
@@ -46,6 +60,10 @@ class Podman:
             loginuid=loginuid,
         )  # fmt: skip
 
+    def pid(self, container: str) -> int:
+        """The first process of a container, in the host's namespace."""
+        return int(json.loads(self.run("inspect", container))[0]["State"]["Pid"])
+
     def run(self, *arguments: str, loginuid: int | None = None) -> str:
         login = (
             []
@@ -54,6 +72,7 @@ class Podman:
         )
         result = subprocess.run(
             [*login, *self._command, *arguments],
+            cwd="/",
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -64,18 +83,47 @@ class Podman:
 
 
 @pytest.fixture
-def podman(scratch: Path) -> Iterator[Podman]:
+def image(scratch: Path) -> Path:
+    """An image of one program, to be imported."""
     need(shutil.which("podman") and shutil.which("runc"), "podman and runc (apt-get install podman runc)")
     busybox = shutil.which("busybox")
     need(busybox, "busybox (apt-get install busybox-static)")
     (scratch / "files/bin").mkdir(parents=True)
     shutil.copy(str(busybox), scratch / "files/bin/sleep")
     subprocess.run(["tar", "-C", scratch / "files", "-cf", scratch / "image.tar", "."], check=True)
+    return scratch / "image.tar"
+
+
+@pytest.fixture
+def podman(scratch: Path, image: Path) -> Iterator[Podman]:
     made = Podman(scratch)
-    made.run("import", str(scratch / "image.tar"), "localhost/sleep")
+    made.run("import", str(image), "localhost/sleep")
     yield made
-    made.run("rm", "--all", "--force", "--time", "0")
-    made.run("rmi", "--all", "--force")
+    made.close()
+
+
+@pytest.fixture
+def rootless(people: People, image: Path) -> Iterator[Podman]:
+    """A podman of alice's, who is nobody special."""
+    need(shutil.which("newuidmap"), "newuidmap (apt-get install uidmap)")
+    home = people.alice.home / "podman"
+    (home / "run").mkdir(parents=True, exist_ok=True)
+    for path in (home, home / "run"):
+        os.chown(path, people.alice.uid, people.alice.uid)
+    made = Podman(home, people.alice)
+    made.run("import", str(image), "localhost/sleep")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("options", "source"), [((), Source.UID), (("-u", "1000"), Source.SUBUID)])
+def test_a_rootless_container_is_its_users(
+    rootless: Podman, people: People, options: tuple[str, ...], source: Source
+) -> None:
+    """Its root is alice; its other users are of her subordinate uids. Neither is whoever has uid 1000 here."""
+    pid = rootless.pid(rootless.sleep(*options))
+    owner = owner_of(Procfs().read(pid), {}, {}, Accounts())
+    assert (owner.user, owner.source) == (people.alice.name, source)
 
 
 def test_a_podman_container_keeps_the_login_that_it_was_started_from(
@@ -83,8 +131,7 @@ def test_a_podman_container_keeps_the_login_that_it_was_started_from(
 ) -> None:
     alice = machine.people.alice
     container = podman.sleep(loginuid=alice.uid)
-    pid = int(json.loads(podman.run("inspect", container))[0]["State"]["Pid"])
-    owner = machine.owner(pid)
+    owner = machine.owner(podman.pid(container))
     assert (owner.user, owner.source, owner.container_id) == (alice.name, Source.LOGINUID, container)
 
 
@@ -98,8 +145,7 @@ def test_podmans_service_is_an_engine_as_dockers_is(podman: Podman, people: Peop
 
     def owner(container: str) -> tuple[str, Source, str]:
         wait_for(lambda: container in containers.known(), 10, "podman's container to be known")
-        pid = int(json.loads(podman.run("inspect", container))[0]["State"]["Pid"])
-        found = owner_of(Procfs().read(pid), containers.known(), {}, Accounts())
+        found = owner_of(Procfs().read(podman.pid(container)), containers.known(), {}, Accounts())
         assert found.container_id == container
         return found.user, found.source, found.disputed
 
