@@ -102,4 +102,5 @@ def _name(key: str, by: str) -> str:
 
 def _window(usage: Mapping[str, Any]) -> str:
     since, until = epoch(usage["since"]) or 0.0, epoch(usage["until"]) or 0.0
-    return f"{local(usage['since'])} to {local(usage['until'])} ({about(until - since)})"
+    length = about(until - since).replace("d0h", "d")
+    return f"{local(usage['since'])} to {local(usage['until'])} ({length})"

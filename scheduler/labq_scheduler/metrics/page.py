@@ -18,9 +18,7 @@ from labq_scheduler.metrics.histogram import Histogram
 from labq_scheduler.metrics.samples import Sample
 from labq_scheduler.metrics.table import TABLE
 
-_FAMILIES: dict[
-    str, Callable[..., GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily]
-] = {
+_FAMILIES: dict[str, Callable[..., GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily]] = {
     "gauge": GaugeMetricFamily,
     "info": GaugeMetricFamily,  # a gauge that is 1: only OpenMetrics knows the type info
     "counter": CounterMetricFamily,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from labq import __version__
 from labq.clock import monotonic
@@ -18,6 +18,7 @@ from labq_scheduler.metrics.table import PARTS
 from labq_scheduler.verbs.lab import Lab
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Deciding(Protocol):
@@ -66,10 +67,10 @@ class Parts:
             found += [*made, Sample("labq_scrape_part_success", success, (part,))]
         return found
 
-    def _build(self, _reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _build(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         yield Sample("labq_build_info", 1.0, (__version__,))
 
-    def _jobs(self, _reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _jobs(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         if not self._lab.board.loaded:
             raise UnavailableError("the board holds nothing yet")
         for (state, user), count in self._counts.by_state(monotonic()).items():
@@ -79,7 +80,7 @@ class Parts:
         for key, count in self._counts.ends().items():
             yield Sample("labq_jobs_ended_total", count, key)
 
-    def _scheduler(self, _reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _scheduler(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         if self._loop is None:
             return
         passes = self._loop.passes
@@ -91,8 +92,8 @@ class Parts:
         for outcome, count in passes.outcomes.items():
             yield Sample("labq_scheduler_decisions_total", count, (outcome,))
 
-    def _nodes(self, reading: Reading | None, now: float) -> Iterator[Sample]:
-        for node in _there(reading).nodes:
+    def _nodes(self, reading: Reading, now: float) -> Iterator[Sample]:
+        for node in _there(reading.nodes):
             where, takes = (node.name,), node.takes_work(now)
             held = self._lab.board.holders(node.name)
             free = sum(takes and not gpu.fault and gpu.uuid not in held for gpu in node.gpus)
@@ -101,8 +102,8 @@ class Parts:
             yield Sample("labq_gpus", len(node.gpus), where)
             yield Sample("labq_gpus_schedulable", free, where)
 
-    def _leases(self, reading: Reading | None, _now: float) -> Iterator[Sample]:
-        for node in _there(reading).nodes:
+    def _leases(self, reading: Reading, _now: float) -> Iterator[Sample]:
+        for node in _there(reading.nodes):
             held = self._lab.board.holders(node.name)
             for gpu in node.gpus:
                 for job in held.get(gpu.uuid, ()):
@@ -110,19 +111,17 @@ class Parts:
                         "labq_gpu_lease", 1.0, (node.name, str(gpu.index), gpu.uuid, job.owner, job.id)
                     )
 
-    def _usage(self, reading: Reading | None, _now: float) -> Iterator[Sample]:
-        charged = _there(reading).charged
-        if charged is None:
-            raise UnavailableError("the records are not read yet")
+    def _usage(self, reading: Reading, _now: float) -> Iterator[Sample]:
+        charged = _there(reading.charged)
         for user, seconds in charged.items():
             yield Sample("labq_user_usage_charged_gpu_seconds", seconds, (user,))
 
-    def _users(self, reading: Reading | None, _now: float) -> Iterator[Sample]:
-        for person in _there(reading).people:
+    def _users(self, reading: Reading, _now: float) -> Iterator[Sample]:
+        for person in _there(reading.people):
             if not person.agent:
                 yield Sample("labq_user_info", 1.0, (person.name, person.slack_id, person.group))
 
-    def _images(self, _reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _images(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         if not self._lab.board.loaded:
             raise UnavailableError("the board holds nothing yet")
         images = list(self._lab.board.images.values())
@@ -130,23 +129,23 @@ class Parts:
         for state in ("preparing", "ready", "failed", "absent"):
             yield Sample("labq_images", counted[state], (state,))
 
-    def _redis(self, reading: Reading | None, _now: float) -> Iterator[Sample]:
-        yield Sample("labq_redis_up", float(reading is not None))
-        if reading is not None:
+    def _redis(self, reading: Reading, _now: float) -> Iterator[Sample]:
+        yield Sample("labq_redis_up", float(reading.info is not None))
+        if reading.info is not None:
             yield Sample("labq_redis_memory_used_bytes", float(reading.info["used_memory"]))
             yield Sample("labq_redis_memory_max_bytes", float(reading.info["maxmemory"]))
 
-    def _board(self, reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _board(self, reading: Reading, _now: float) -> Iterator[Sample]:
         yield Sample("labq_board_loaded", float(self._lab.board.loaded))
-        if reading is not None and reading.lag is not None:
+        if reading.lag is not None:
             yield Sample("labq_board_lag_seconds", reading.lag)
 
-    def _records(self, _reading: Reading | None, _now: float) -> Iterator[Sample]:
+    def _records(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         if self._lab.history.last_write:
             yield Sample("labq_records_last_write_timestamp_seconds", self._lab.history.last_write)
 
 
-def _there(reading: Reading | None) -> Reading:
-    if reading is None:
-        raise UnavailableError("Redis does not answer")
-    return reading
+def _there(said: T | None) -> T:
+    if said is None:
+        raise UnavailableError("Redis, or the records, did not say it")
+    return said

@@ -1,17 +1,26 @@
-"""What a page needs from Redis, asked in a thread that may hang alone: a page waits a second for it, no longer."""
+"""What a page needs from Redis, asked in a thread that may hang alone: a page waits a second for it, no longer.
+
+What cannot be had is None; it never takes the rest with it.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from labq.clock import now
+from labq.errors import LabqError
 from labq.node import Node
 from labq.store import Person
 from labq.store.events import id_key
 from labq_scheduler.verbs.lab import Lab
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: Seconds that a page waits for Redis.
 PATIENCE = 1.0
@@ -21,14 +30,14 @@ PATIENCE = 1.0
 class Reading:
     """What Redis said."""
 
-    nodes: list[Node]
-    people: list[Person]
-    #: of Redis itself: its own words
-    info: dict[str, Any]
+    #: of Redis itself, in its own words
+    info: dict[str, Any] | None = None
+    nodes: list[Node] | None = None
+    people: list[Person] | None = None
     #: seconds that the board is behind the event stream; None = it has not read the lab's state
-    lag: float | None
+    lag: float | None = None
     #: GPU-seconds by person; None = the records could not be read yet
-    charged: dict[str, float] | None
+    charged: dict[str, float] | None = None
 
 
 class Readings:
@@ -41,21 +50,27 @@ class Readings:
         self._asked: Future[Reading] | None = None
         self._lock = threading.Lock()
 
-    def take(self, patience: float = PATIENCE) -> Reading | None:
-        """Return what Redis says now; None when it does not answer in time (what it said before is old)."""
+    def take(self, patience: float = PATIENCE) -> Reading:
+        """Return what Redis says now: nothing when it does not answer in time (what it said before is old)."""
         with self._lock:
             if self._asked is None or self._asked.done():
                 self._asked = self._pool.submit(self._ask)
             asked = self._asked
         done, _ = wait([asked], patience)
-        return asked.result() if done and asked.exception() is None else None
+        return asked.result() if done else Reading()
 
     def _ask(self) -> Reading:
         lab = self._lab
-        info = lab.store.connection.info()
-        people = lab.store.people.all()
-        charged = lab.ledger.charged(now()) if lab.ledger.loaded else None
-        return Reading([node for node, _ in lab.board.nodes()], people, info, self._lag(), charged)
+        info = _tried(lab.store.connection.info)
+        if info is None:
+            return Reading()
+        return Reading(
+            info,
+            _tried(lambda: [node for node, _ in lab.board.nodes()]),
+            _tried(lab.store.people.all),
+            _tried(self._lag),
+            _tried(lambda: lab.ledger.charged(now())) if lab.ledger.loaded else None,
+        )
 
     def _lag(self) -> float | None:
         board = self._lab.board
@@ -66,3 +81,13 @@ class Readings:
             return 0.0
         # The first part of an event's id is Redis' clock in milliseconds; ours may differ by as much as clocks do.
         return max(0.001, now() - id_key(newest)[0] / 1000)
+
+
+def _tried(question: Callable[[], T]) -> T | None:
+    try:
+        return question()
+    except LabqError as error:
+        log.debug("metrics: %s", error.what)
+    except Exception:
+        log.exception("metrics: a part cannot be read")
+    return None

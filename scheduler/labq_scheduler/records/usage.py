@@ -99,7 +99,19 @@ class UsageTable:
             ATTEMPTS.c.ended_at,
         ).where(ATTEMPTS.c.ended_at > since, ATTEMPTS.c.started_at.is_not(None), held > 0)
         with self._engine.connect() as connection:
-            return [row._tuple() for row in connection.execute(wanted)]
+            return [
+                (
+                    str(r[0]),
+                    float(r[1]),
+                    int(r[2]),
+                    str(r[3]),
+                    str(r[4]),
+                    float(r[5]),
+                    float(r[6]),
+                    float(r[7]),
+                )
+                for r in connection.execute(wanted)
+            ]
 
     def outside(self, since: float) -> list[UsageRow]:
         """Return what was held outside the queue since that hour."""

@@ -25,6 +25,7 @@ from labq.ending import EndReason, Judgement
 from labq.job import GpuHold, Job
 from labq.logfile import LogWriter
 from labq.moves import Claim
+from labq.node import Node
 from labq.store import Person, Store
 
 NODE = make_node("n1", gpus=8, cpus=1000.0, memory=2**50)
@@ -37,6 +38,7 @@ class Server:
         self.redis = redis
         self.data = data
         self.flags = flags
+        self.env: dict[str, str] = {}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.store = Store(redis.url)
@@ -50,7 +52,7 @@ class Server:
             sys.executable, "-m", "labq_scheduler", "--redis-url", self.redis.url, "--port", str(self.port),
             "--data-dir", str(self.data), *self.flags,
         ]  # fmt: skip
-        env = {"PATH": os.environ["PATH"], "LABQ_CONFIG": "/nonexistent", "PYTHONWARNINGS": "error"}
+        env = {"PATH": os.environ["PATH"], "LABQ_CONFIG": "/dev/null", "PYTHONWARNINGS": "error", **self.env}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         if wait:
@@ -138,6 +140,24 @@ def submit(client: httpx.Client, **spec: Any) -> str:
     answer = client.post("/v1/jobs", json={"spec": {"image": "busybox", **spec}})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+def ran(
+    server: Server, client: httpx.Client, node: Node, *holds: GpuHold, ago: float, seconds: float = 0.0
+) -> str:
+    """Makes a job that began so long ago and ran so long; it runs still when ``seconds`` is 0."""
+    request = f"share:{holds[0].memory // 2**30}GB" if holds[0].memory else str(len(holds))
+    job_id = submit(client, gpus=request)
+    job = server.store.jobs.get(job_id)
+    claim = Claim(f"lease-{job_id}", node, holds, 0.1, 1)
+    leased = moves.starting(job, claim)
+    server.store.jobs.move(job, leased, now=now(), by="scheduler", claim=claim)
+    running = moves.running(leased, now() - ago, "sha256:a")
+    server.store.jobs.move(leased, running, now=now(), by=f"agent {node.name}")
+    if seconds:
+        over = moves.ended(running, Judgement(EndReason.COMPLETED, "Over."), 0, now() - ago + seconds)
+        server.store.jobs.move(running, over, now=now(), by=f"agent {node.name}")
+    return job_id
 
 
 def name_of(client: httpx.Client) -> str:
