@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from labq import __version__
-from labq.errors import LabqError
+from labq.errors import BadInputError, LabqError
 from labq.settings import BY_NAME, Settings
 from labq_exporter.config import read_config
 
@@ -49,8 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings(vars(parser().parse_args(argv)))
     try:
         level = settings.text("log_level").lower()
+        if level not in LEVELS:
+            raise BadInputError(f"LABQ_LOG_LEVEL={level!r} is not known", f"legal: {', '.join(LEVELS)}")
         logging.basicConfig(
-            level=level.upper() if level in LEVELS else "INFO",
+            level=level.upper(),
             format="%(asctime)s %(levelname).1s %(message)s",
             stream=sys.stderr,
         )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CONTAINER = re.compile(r"^(?:[a-z-]+-)?([0-9a-f]{64})(?:\.scope)?$")
-_SLICE = re.compile(r"^user-(\d+)\.slice$")
+_SLICE = re.compile(r"^user-(\d{1,10})\.slice$")
+_MANAGER = re.compile(r"^user@(\d{1,10})\.service$")
 #: Levels below which nobody puts a container (nested engines included).
 _DEEPEST = 12
 
@@ -27,6 +28,8 @@ class CgroupUse:
     container: str
     #: uid of the login's slice that this is, or is in; None = in none
     slice_uid: int | None
+    #: uid of ``user@<uid>.service`` when it lies in the subtree that this user may shape at will; None = it does not
+    delegated: int | None
     #: seconds
     cpu: float | None
     #: bytes: working set, that is usage without inactive file pages (as cAdvisor counts it)
@@ -49,13 +52,13 @@ class Cgroups:
             OSError: there is no hierarchy.
         """
         found = []
-        for path, container, slice_uid in _walk(self._cpu):
+        for path, container, slice_uid, delegated in _walk(self._cpu):
             cpu = _unified_cpu(self._cpu / path) if self._unified else _v1_cpu(self._cpu / path)
             memory = (
                 _unified_memory(self._memory / path) if self._unified else _v1_memory(self._memory / path)
             )
             if cpu is not None or memory is not None:
-                found.append(CgroupUse(path, container, slice_uid, cpu, memory))
+                found.append(CgroupUse(path, container, slice_uid, delegated, cpu, memory))
         return found
 
 
@@ -63,12 +66,12 @@ def _first(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root / names[0])
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str, int | None]]:
-    """Yield (path, container id or "", uid of the login or None) of what counts; nothing inside a container."""
+def _walk(root: Path) -> Iterator[tuple[str, str, int | None, int | None]]:
+    """Yield path, container id or "", uid of the login, uid of its manager, of what counts; nothing inside a container."""
     os.stat(root)  # says that there is none
-    stack: list[tuple[str, int | None, int]] = [("", None, 0)]
+    stack: list[tuple[str, int | None, int | None, int]] = [("", None, None, 0)]
     while stack:
-        path, slice_uid, depth = stack.pop()
+        path, slice_uid, delegated, depth = stack.pop()
         try:
             entries = [entry.name for entry in os.scandir(root / path) if entry.is_dir(follow_symlinks=False)]
         except OSError:
@@ -78,14 +81,17 @@ def _walk(root: Path) -> Iterator[tuple[str, str, int | None]]:
             if match := _CONTAINER.match(name):
                 # podman's monitor lives in a scope of the same form
                 if not name.startswith("libpod-conmon-"):
-                    yield below, match[1], slice_uid
+                    yield below, match[1], slice_uid, delegated
                 continue
-            uid = slice_uid
-            if match := _SLICE.match(name):
+            uid, manager = slice_uid, delegated
+            # Below his manager a user makes what he likes, also a cgroup of another person's name.
+            if delegated is None and (match := _SLICE.match(name)):
                 uid = int(match[1])
-                yield below, "", uid
+                yield below, "", uid, None
+            elif delegated is None and (match := _MANAGER.match(name)):
+                manager = int(match[1])
             if depth < _DEEPEST:
-                stack.append((below, uid, depth + 1))
+                stack.append((below, uid, manager, depth + 1))
 
 
 def _unified_cpu(path: Path) -> float | None:

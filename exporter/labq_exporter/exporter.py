@@ -38,6 +38,10 @@ from labq_exporter.table import COLLECTORS
 log = logging.getLogger(__name__)
 #: Seconds between two looks at the cgroups, and at the key of seals and the PCI bus.
 SLOW = 10.0
+#: Seconds for which the first look waits for the engines' first lists: without them a container's holder has no name.
+ENGINES_FIRST = 2.0
+#: Seconds that a part may take to end: a service that is stopped should stop.
+END = 1.0
 _PCI = Path("/sys/bus/pci/devices")
 
 
@@ -65,7 +69,9 @@ class Exporter:
         self._told: tuple[str, ...] = ()
         self._last_slow = -1e9
         self._seen = 0
-        self._snapshot = Snapshot()
+        self._on_the_bus = gpus_on_the_bus()
+        # What was counted is shown from the start on.
+        self._snapshot = self._snapshot_of((), self._totals.xids(()))
         self._page: tuple[float, bytes] = (-1e9, b"")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="look", daemon=True)
@@ -79,9 +85,12 @@ class Exporter:
     def stop(self) -> None:
         """Look once more, write the counters down, end."""
         self._stop.set()
-        self._thread.join(timeout=3)
+        self._thread.join(timeout=END)
         self._watch.stop()
-        self._containers.stop()
+        # An engine that hangs keeps the threads that ask it for its timeout.
+        engines = threading.Thread(target=self._containers.stop, name="engines-stop", daemon=True)
+        engines.start()
+        engines.join(timeout=END)
         self._state.close()
 
     def page(self) -> tuple[bytes, str]:
@@ -99,7 +108,11 @@ class Exporter:
         good = age <= self._patience
         return (
             good,
-            "ok" if good else f"the last look ended {age:.0f} s ago" if age < 1e8 else "no look has ended",
+            "ok"
+            if good
+            else f"the last look ended {age:.0f} s ago"
+            if age < 1e8
+            else "no look has ended yet",
         )
 
     @property
@@ -107,6 +120,9 @@ class Exporter:
         return max(3.0, 3.0 * self._config.interval)
 
     def _run(self) -> None:
+        give_up = monotonic() + ENGINES_FIRST
+        while self._containers.last_success is None and monotonic() < give_up and not self._stop.is_set():
+            self._stop.wait(0.05)
         while True:
             last = self._stop.is_set()
             began = monotonic()
@@ -157,6 +173,7 @@ class Exporter:
 
     def _slow(self, leases: Sequence[LeaseFacts]) -> None:
         self._seal_key = self._read_key()
+        self._on_the_bus = gpus_on_the_bus()
         containers: Callable[[], Mapping[str, ContainerFacts]] = self._containers.known
         self._collecting.run(
             "cgroups", lambda: self._people.look(containers(), leases, self._seal_key, self._totals), None
@@ -186,11 +203,12 @@ class Exporter:
         expected = self._config.gpus_expected
         return Snapshot(
             gpus=readings,
-            expected=expected if expected is not None else max(self._seen, gpus_on_the_bus()),
+            expected=expected if expected is not None else max(self._seen, self._on_the_bus),
             driver=self._watch.driver,
             users={key: (held, totals.busy[key]) for key, held in totals.held.items()},
             states=dict(totals.states),
             used=dict(totals.used),
+            slots=dict(totals.slots),
             xids=xids,
             containers=self._people.containers,
             people=self._people.people,

@@ -19,6 +19,7 @@ Row = tuple[str, tuple[str, ...], float]
 STATES = {GpuState.FREE: 0, GpuState.RESERVED: 1, GpuState.HELD: 2, GpuState.BUSY: 3, GpuState.LOST: 4}
 #: Series that come and go with what people start; more are dropped and counted.
 MAX_CONTAINERS, MAX_HOLDERS = 200, 256
+DROPPED = "labq_exporter_series_dropped"
 
 
 def gpus(snapshot: Snapshot) -> Iterator[Row]:
@@ -77,13 +78,11 @@ def _some(mine: tuple[str, str], rows: Iterable[tuple[str, float | None]]) -> It
 
 def counters(snapshot: Snapshot) -> Iterator[Row]:
     """Yield what was counted; also of GPUs and people that are not there now."""
-    slots = {seen.gpu.uuid: seen.gpu.slot for seen in snapshot.gpus}
+    slots = snapshot.slots
     for (uuid, state), seconds in snapshot.states.items():
-        if uuid in slots:
-            yield "labq_gpu_state_seconds_total", (slots[uuid], uuid, state), seconds
+        yield "labq_gpu_state_seconds_total", (slots.get(uuid, ""), uuid, state), seconds
     for uuid, seconds in snapshot.used.items():
-        if uuid in slots:
-            yield "labq_gpu_busy_seconds_total", (slots[uuid], uuid), seconds
+        yield "labq_gpu_busy_seconds_total", (slots.get(uuid, ""), uuid), seconds
     for (uuid, user, scope), (held, busy) in snapshot.users.items():
         labels = (slots.get(uuid, ""), uuid, user, scope)
         yield "labq_gpu_user_held_seconds_total", labels, held
@@ -106,10 +105,12 @@ def holders(snapshot: Snapshot) -> Iterator[Row]:
             shown += 1
             if shown > MAX_HOLDERS:
                 continue
-            place = (*mine, holder.user, holder.container, holder.job)
+            # A container that no engine knows (podman of another user, containerd) still has its id.
+            container = holder.container or holder.container_id[:12]
+            place = (*mine, holder.user, container, holder.job)
             yield (
                 "labq_gpu_holder_info",
-                (*mine, holder.user, str(holder.source), holder.container, holder.job, holder.image,
+                (*mine, holder.user, str(holder.source), container, holder.job, holder.image,
                  "true" if holder.disputed else "false"),
                 1,
             )  # fmt: skip
@@ -155,7 +156,7 @@ def own(snapshot: Snapshot) -> Iterator[Row]:
         yield "labq_exporter_collect_errors_total", (each.name,), each.errors
     held = sum(len(seen.holders) for seen in snapshot.gpus if seen.fresh)
     dropped = max(0, len(snapshot.containers) - MAX_CONTAINERS) + max(0, held - MAX_HOLDERS)
-    yield "labq_exporter_series_dropped", (), dropped
+    yield DROPPED, (), dropped
 
 
 GROUPS: tuple[Callable[[Snapshot], Iterator[Row]], ...] = (gpus, counters, holders, containers, own)

@@ -1,6 +1,6 @@
 """A snapshot -> the page in Prometheus' text format. The only importer of prometheus_client.
 
-Each group of families is guarded: one that fails is left out, the others stay.
+Each group of families is guarded: what fails is left out, the others stay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from labq_exporter.families import GROUPS, Row
+from labq_exporter.families import DROPPED, GROUPS, Row
 from labq_exporter.snapshot import Snapshot
 from labq_exporter.table import BY_NAME
 
@@ -42,21 +42,40 @@ class _Snapshot(Collector):
         return []  # the table has no two families of one name: nothing to compare
 
     def collect(self) -> Iterator[Metric]:
+        twice = 0
         for group in GROUPS:
-            yield from _families(group, self._snapshot)
+            families, more = _families(group, self._snapshot, twice)
+            twice += more
+            yield from families
 
 
-def _families(group: Callable[[Snapshot], Iterable[Row]], snapshot: Snapshot) -> Sequence[Metric]:
+def _families(
+    group: Callable[[Snapshot], Iterable[Row]], snapshot: Snapshot, twice: int
+) -> tuple[Sequence[Metric], int]:
+    """Return the families of a group, and how many of its series were there already.
+
+    Args:
+        group: yields rows.
+        snapshot: what they are made from.
+        twice: series of the groups before that were there already.
+    """
     families: dict[str, Metric] = {}
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    more = 0
     try:
         for name, labels, value in group(snapshot):
+            if (name, labels) in seen:
+                # Two engines may each have a container of one name; Prometheus refuses to take a series twice.
+                more += 1
+                continue
+            seen.add((name, labels))
             family = families.get(name)
             if family is None:
                 family = families[name] = _family(name)
-            family.add_metric(labels, value)  # type: ignore[attr-defined]
+            family.add_metric(labels, value + twice if name == DROPPED else value)  # type: ignore[attr-defined]
     except Exception:
-        log.exception("metrics: %s is left out", group.__name__)
-    return list(families.values())
+        log.exception("metrics: the rest of %s is left out", group.__name__)
+    return list(families.values()), more
 
 
 def _family(name: str) -> Metric:

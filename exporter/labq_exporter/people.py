@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from labq.holding.accounts import Accounts
 from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts
 from labq.holding.owners import owner_of
-from labq_exporter.cgroup_usage import Cgroups
+from labq_exporter.cgroup_usage import Cgroups, CgroupUse
 from labq_exporter.snapshot import ContainerUse
 from labq_exporter.totals import Totals
 
@@ -18,6 +18,7 @@ class People:
     def __init__(self, cgroups: Cgroups, accounts: Accounts) -> None:
         """Know nothing before the first look."""
         self._cgroups, self._accounts = cgroups, accounts
+        self._looked = False
         self.containers: Sequence[ContainerUse] = ()
         self.people: Mapping[str, tuple[float, int]] = {}
 
@@ -39,10 +40,10 @@ class People:
         memory: dict[str, int] = {}
         for use in self._cgroups.look():
             if use.container:
-                owner = owner_of(
-                    _inside(use.container, use.slice_uid, known), known, tokens, self._accounts, key
-                )
                 facts = known.get(use.container)
+                if facts is not None and facts.engine_uid != (use.delegated or 0):
+                    facts = None  # the name of somebody else's container on a cgroup that a user made
+                owner = owner_of(_inside(use, facts), known, tokens, self._accounts, key)
                 name = facts.name if facts is not None else use.container[:12]
                 image = facts.image if facts is not None else ""
                 containers.append(_use(name, use.container, image, owner, use.cpu, use.memory))
@@ -54,7 +55,8 @@ class People:
             if use.cpu is not None:
                 seen[use.path] = (user, use.cpu)
             memory[user] = memory.get(user, 0) + (use.memory or 0)
-        totals.add_cpu(seen, first=not totals.cgroup_cpu)
+        totals.add_cpu(seen, first=not self._looked and not totals.cgroup_cpu)
+        self._looked = True
         self.containers = sorted(containers, key=lambda each: (each.name, each.id))
         self.people = {user: (cpu, memory.get(user, 0)) for user, cpu in sorted(totals.user_cpu.items())}
 
@@ -65,8 +67,8 @@ def _use(
     return ContainerUse(name, container, image, owner.user, str(owner.source), owner.job, cpu, memory)
 
 
-def _inside(container: str, slice_uid: int | None, known: Mapping[str, ContainerFacts]) -> ProcessFacts:
+def _inside(use: CgroupUse, facts: ContainerFacts | None) -> ProcessFacts:
     """Return a process that stands for all of a container: what its own processes say is not asked."""
-    facts = known.get(container)
     uid = facts.asked_uid if facts is not None and facts.asked_uid is not None else 0
-    return ProcessFacts(0, 0, 0.0, uid, None, CgroupFacts((container,), slice_uid))
+    cgroup = CgroupFacts((use.container,), use.slice_uid, delegated=use.delegated)
+    return ProcessFacts(0, 0, 0.0, uid, None, cgroup)

@@ -71,6 +71,7 @@ class State:
         except OSError:
             # An old file would let the counters go back at the next start, which Prometheus counts as new time.
             self._path.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def close(self) -> None:

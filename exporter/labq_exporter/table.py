@@ -197,7 +197,7 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         "labq_exporter_series_dropped",
         "gauge",
-        "Containers and holders left out of this page because there are too many",
+        "Series of containers and holders left out of this page: there are too many, or two have the same labels",
         (),
         "node",
     ),

@@ -35,6 +35,8 @@ class Totals:
     states: dict[tuple[str, str], float] = field(default_factory=dict)
     #: GPU uuid -> seconds of full use
     used: dict[str, float] = field(default_factory=dict)
+    #: GPU uuid -> its index; kept, since a counter whose labels change would be counted again
+    slots: dict[str, str] = field(default_factory=dict)
     user_cpu: dict[str, float] = field(default_factory=dict)
     #: path of a cgroup -> its processor seconds when last seen
     cgroup_cpu: dict[str, float] = field(default_factory=dict)
@@ -52,9 +54,10 @@ class Totals:
             now: seconds since the epoch.
         """
         for reading in readings:
+            uuid = reading.gpu.uuid
+            self.slots[uuid] = reading.gpu.slot
             if reading.watched.sample is None:
                 continue  # nothing was heard of it yet: what the last life of this program wrote down stays
-            uuid = reading.gpu.uuid
             after = moment(reading)
             before = self.moments.get(uuid)
             self.moments[uuid] = (after, at)
@@ -106,6 +109,7 @@ class Totals:
             "users": [[*key, self.held[key], self.busy[key], self.touched[key]] for key in self.held],
             "states": [[*key, seconds] for key, seconds in self.states.items()],
             "used": self.used,
+            "slots": self.slots,
             "user_cpu": self.user_cpu,
             "cgroup_cpu": self.cgroup_cpu,
             "xids": [[*key, *value] for key, value in self.xids(now_counted).items()],
@@ -132,6 +136,7 @@ def from_json(body: Mapping[str, Any], boot: str, now: float) -> Totals:
             out.held[key], out.busy[key], out.touched[key] = float(held), float(busy), float(touched)
     out.states = {(uuid, state): float(seconds) for uuid, state, seconds in body["states"]}
     out.used = {uuid: float(seconds) for uuid, seconds in body["used"].items()}
+    out.slots = {str(uuid): str(slot) for uuid, slot in body["slots"].items()}
     out.user_cpu = {user: float(seconds) for user, seconds in body["user_cpu"].items()}
     out.cgroup_cpu = {path: float(seconds) for path, seconds in body["cgroup_cpu"].items()}
     out.xids_before = {

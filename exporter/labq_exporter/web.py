@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,8 +16,10 @@ from labq_exporter.web_config import WebConfig
 log = logging.getLogger(__name__)
 #: Seconds that a client may be silent, also in the middle of a TLS handshake.
 PATIENCE = 10.0
-#: Requests at the same time; a scraper needs one or two.
+#: Connections at the same time; a scraper needs one or two. For one more the oldest is cut off.
 MOST = 16
+#: Threads at the same time: those of connections that were cut off may still be checking a password.
+THREADS = 4 * MOST
 _INDEX = b"""<!doctype html><title>labq exporter</title><h1>labq exporter</h1>
 <p><a href="/metrics">metrics</a> <a href="/healthz">healthz</a></p>
 """
@@ -46,7 +49,6 @@ class Web:
         Raises:
             BadInputError: the address cannot be used.
         """
-        places = threading.BoundedSemaphore(MOST)
 
         class Handler(_Handler):
             pass
@@ -56,7 +58,7 @@ class Web:
         class Server(_Server):
             pass
 
-        Server.places, Server.config = places, config
+        Server.config, Server.guests = config, _Guests()
         try:
             Server.address_family, address = _resolve(host, port)
             self._server = Server(address, Handler)
@@ -81,14 +83,56 @@ class Web:
         self._server.server_close()
 
 
+class _Guests:
+    """The open connections, oldest first: a hundred that say nothing must not keep the scraper out."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: what was accepted -> what speaks on it now (TLS)
+        self._open: dict[socket.socket, socket.socket] = {}
+        self._threads = 0
+
+    def enter(self, request: socket.socket) -> bool:
+        """Take one more, and cut off the oldest if they are too many; return False when it cannot be served."""
+        with self._lock:
+            if self._threads >= THREADS:
+                return False
+            while len(self._open) >= MOST:
+                oldest = self._open.pop(next(iter(self._open)))
+                with suppress(OSError):
+                    # Not SSLSocket's own, which another thread may be in the middle of.
+                    socket.socket.shutdown(oldest, socket.SHUT_RDWR)
+            self._open[request] = request
+            self._threads += 1
+            return True
+
+    def speak(self, request: socket.socket, secured: socket.socket) -> None:
+        """Note that TLS took a connection over."""
+        with self._lock:
+            if request in self._open:
+                self._open[request] = secured
+                return
+        raise ConnectionAbortedError("cut off")
+
+    def leave(self, request: socket.socket) -> None:
+        """Forget a connection; only afterwards it may be closed."""
+        with self._lock:
+            self._open.pop(request, None)
+
+    def end(self) -> None:
+        """Note that a thread ends."""
+        with self._lock:
+            self._threads -= 1
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    places: threading.BoundedSemaphore
+    request_queue_size = 64
+    guests: _Guests
     config: WebConfig | None = None
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # A client that says nothing holds one place for PATIENCE seconds, not the program.
-        if not self.places.acquire(blocking=False):
+        if not self.guests.enter(request):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -97,16 +141,26 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self.places.release()
+            self.guests.end()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(PATIENCE)
-        if self.config is not None and self.config.tls is not None:
-            # Here, in the client's own thread: a slow handshake keeps nobody waiting.
-            with self.config.tls.wrap_socket(request, server_side=True) as secured:
-                super().finish_request(secured, client_address)
-            return
-        super().finish_request(request, client_address)
+        try:
+            if self.config is None or self.config.tls is None:
+                super().finish_request(request, client_address)
+                return
+            with self.config.tls.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            ) as secured:
+                self.guests.speak(request, secured)
+                try:
+                    # Here, in the client's own thread: a slow handshake keeps nobody waiting.
+                    secured.do_handshake()
+                    super().finish_request(secured, client_address)
+                finally:
+                    self.guests.leave(request)
+        finally:
+            self.guests.leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Called from an except clause of socketserver: a scraper that hung up, or a failed handshake.

@@ -18,6 +18,8 @@ from labq.node import Gpu
 log = logging.getLogger(__name__)
 #: Seconds after which GPUs are looked for again: a driver loaded later, a card back from the dead, new instances.
 FIND = 60.0
+#: The same while there is none at all: at boot the driver may be loaded after us.
+FIND_NONE = 5.0
 #: Seconds of one wait for an Xid event; bounds only how long a driver that was reloaded goes unheard.
 XID_WAIT = 1.0
 
@@ -106,7 +108,7 @@ class GpuWatch:
                 self._find_once()
             except Exception:
                 log.exception("looking for GPUs")
-            self._find_now.wait(self._find_interval)
+            self._find_now.wait(self._find_interval if self._watched else min(FIND_NONE, self._find_interval))
             self._find_now.clear()
 
     def _find_once(self) -> None:
