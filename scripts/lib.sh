@@ -36,5 +36,17 @@ apt_install() {
   retry 3 apt-get install -y -qq --no-install-recommends "$@" </dev/null
 }
 
+# apt_install_stopped PACKAGE...: as apt_install, but services of the packages are not started.
+apt_install_stopped() {
+  local rule=/usr/sbin/policy-rc.d ours=0
+  if is_root && [ ! -e "$rule" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$rule" && chmod +x "$rule" && ours=1
+  fi
+  local status=0
+  (apt_install "$@") || status=$? # a subshell: what it gives up must not leave the rule behind
+  [ $ours -eq 0 ] || rm -f "$rule"
+  return $status
+}
+
 # engine_answers: is there a Docker engine behind DOCKER_HOST or the default socket?
 engine_answers() { have docker && timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }

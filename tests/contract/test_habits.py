@@ -28,6 +28,7 @@ FOREIGN = {
     "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py"),
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),
     "fastapi": ("scheduler/labq_scheduler/api/",),
+    "prometheus_client": ("scheduler/labq_scheduler/metrics/page.py", "exporter/labq_exporter/"),
 }
 
 

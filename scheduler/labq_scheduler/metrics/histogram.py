@@ -32,7 +32,9 @@ class Histogram:
         with self._lock:
             counts, total = list(self._counts), self._sum
         rows, seen = [], 0
-        for bound, count in zip((*(repr(float(bound)) for bound in self.bounds), "+Inf"), counts, strict=True):
+        for bound, count in zip(
+            (*(repr(float(bound)) for bound in self.bounds), "+Inf"), counts, strict=True
+        ):
             seen += count
             rows.append((bound, float(seen)))
         return rows, total
