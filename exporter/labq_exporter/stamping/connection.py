@@ -143,10 +143,10 @@ class Connection:
 
     async def _do(self, step: Step) -> None:
         if isinstance(step, Forward):
-            await self._send(step.data, begins=step.begins)
+            await self._send(step.data, step.method)
         elif isinstance(step, Create):
             request = await asyncio.to_thread(self._stamper.stamp, step, self._caller)
-            await self._send(request, begins=True)
+            await self._send(request, step.head.method)
         elif isinstance(step, Continue):
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(self._client, b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -162,12 +162,12 @@ class Connection:
             self._requests.go_raw()
         self._held, self._verdict = False, None
 
-    async def _send(self, data: bytes, *, begins: bool) -> None:
+    async def _send(self, data: bytes, method: bytes) -> None:
         loop = asyncio.get_running_loop()
         if not self._engine.done():
             self._engine.set_result(await self._connect(loop))
-        if begins:
-            self._response, self._verdict = ResponseHead(), loop.create_future()
+        if method:
+            self._response, self._verdict = ResponseHead(method), loop.create_future()
         await loop.sock_sendall(self._engine.result(), data)
         await asyncio.sleep(0)  # a socket that is always ready must not keep the loop for itself
 

@@ -103,14 +103,16 @@ def parse_request(raw: bytes) -> Head:
 class ResponseHead:
     """Looks at copies of the bytes that an engine sends until it is clear what became of a request."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: bytes) -> None:
+        self._posted = method.upper() == b"POST"
         self._seen = b""
 
     def feed(self, data: bytes) -> bool | None:
         """Return True when the connection is no longer HTTP/1 from here on, False when it is, None if unknown yet.
 
         A hijacked stream (attach, exec) is either a 101, or, for a client that did not ask for an upgrade, a success
-        whose body has no framing. What cannot be understood counts as HTTP: then creates are still looked for.
+        of a POST, whose body has no framing (that of a HEAD has none either, and podman then says nothing of it).
+        What cannot be understood counts as HTTP: then creates are still looked for.
         """
         self._seen += data
         while (end := self._seen.find(b"\r\n\r\n")) >= 0:
@@ -126,6 +128,6 @@ class ResponseHead:
                     line.partition(b":")[0].strip().lower() in {b"content-length", b"transfer-encoding"}
                     for line in rest
                 )
-                return code == 200 and not framed
+                return self._posted and code == 200 and not framed
             self._seen = self._seen[end + 4 :]  # 100 Continue and the like: the real one follows
         return False if len(self._seen) > MAX_HEAD else None

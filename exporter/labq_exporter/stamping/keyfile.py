@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from labq.errors import UnavailableError
@@ -29,10 +28,10 @@ def key_at(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(fd, secrets.token_bytes(KEY_BYTES))
+        os.write(fd, os.urandom(KEY_BYTES))
         os.fsync(fd)
         # Not rename: of two that start at once, both must end with the key of the first.
         os.link(new, path)

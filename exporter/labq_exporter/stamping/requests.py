@@ -20,8 +20,8 @@ class Forward:
     """Pass these bytes on as they are."""
 
     data: bytes
-    #: a request begins with them: the next thing that the engine says is its response
-    begins: bool = False
+    #: method of the request that begins with them: what the engine says next is its response; "" = none begins
+    method: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Requests:
             return self._read_head()
         return self._read_body(self._body)
 
-    def _forward(self, size: int, *, begins: bool = False) -> Forward:
+    def _forward(self, size: int, method: bytes = b"") -> Forward:
         data, self._pending = self._pending[:size], self._pending[size:]  # no copy of what is taken whole
-        return Forward(data, begins)
+        return Forward(data, method)
 
     def _read_head(self) -> Step | None:
         if self._first and self._pending.startswith(H2_PREFACE[: len(self._pending)]):
@@ -117,7 +117,7 @@ class Requests:
         head = parse_request(self._pending[:end])
         self._head, self._body = head, Body(head.length)
         if not head.creates:
-            return self._forward(end + 4, begins=True)
+            return self._forward(end + 4, head.method)
         if (head.length or 0) > MAX_CREATE:
             raise RefusedError(413, f"the description of a container is longer than {MAX_CREATE} bytes")
         self._pending, self._content = self._pending[end + 4 :], bytearray()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -31,7 +31,7 @@ class Stamper:
         owner = self.names.of(caller.person) if caller.person is not None else ""
         labels = {}
         if owner:
-            labels = {OWNER_LABEL: owner, STAMP_LABEL: seal(self.key, secrets.token_hex(16), owner)}
+            labels = {OWNER_LABEL: owner, STAMP_LABEL: seal(self.key, os.urandom(16).hex(), owner)}
         body = relabel(create.body, labels)
         # !r: what a client chose must not make lines of its own in the log.
         query = create.head.target.partition(b"?")[2].decode("utf-8", "replace")

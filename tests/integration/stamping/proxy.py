@@ -15,7 +15,7 @@ from support.waiting import wait_for
 
 LABEL = ("--label", "labq.test=stamping")
 #: The oldest command line that is met: Debian 12's, with BuildKit inside.
-DOCKER = "/usr/bin/docker"
+DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 
 
 def _log_in_as(uid: int) -> Callable[[], None]:

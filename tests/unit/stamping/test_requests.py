@@ -31,8 +31,8 @@ def steps_of(pieces: list[bytes]) -> list[Step]:
         requests.feed(piece)
         while (step := requests.next()) is not None:
             last = out[-1] if out else None
-            if isinstance(step, Forward) and not step.begins and isinstance(last, Forward):
-                out[-1] = Forward(last.data + step.data, last.begins)
+            if isinstance(step, Forward) and not step.method and isinstance(last, Forward):
+                out[-1] = Forward(last.data + step.data, last.method)
             else:
                 out.append(step)
     return out
@@ -200,11 +200,17 @@ def test_after_an_upgrade_everything_passes_raw() -> None:
 )
 def test_a_response_says_whether_the_connection_is_still_http(head: bytes, hijacked: bool) -> None:
     data = head + b"\r\n\r\n"
-    whole, slow = ResponseHead(), ResponseHead()
+    whole, slow = ResponseHead(b"POST"), ResponseHead(b"POST")
     assert whole.feed(data) is hijacked
     answers = [slow.feed(data[i : i + 1]) for i in range(len(data))]
     assert [answer for answer in answers if answer is not None] == [hijacked]
 
 
+@pytest.mark.parametrize("method", [b"HEAD", b"GET"])
+def test_an_answer_without_a_length_to_what_cannot_hijack_is_still_http(method: bytes) -> None:
+    # podman answers the HEAD /_ping with which every docker command begins like this.
+    assert ResponseHead(method).feed(b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\n\r\n") is False
+
+
 def test_a_response_without_an_end_counts_as_http() -> None:
-    assert ResponseHead().feed(b"x" * (MAX_HEAD + 1)) is False
+    assert ResponseHead(b"POST").feed(b"x" * (MAX_HEAD + 1)) is False
