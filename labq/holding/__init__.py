@@ -14,7 +14,7 @@ watch.py       a thread for each GPU, so that one that hangs silences nobody
 facts.py       what /proc, an engine and the queue say (values); who is named, and by which rule
 cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
 procfs.py      reads /proc
-accounts.py    reads passwd, subuid and the owners of directories
+accounts.py    reads passwd, subuid and the owners of directories; patience.py does not wait for those that hang
 containers.py  an engine's JSON -> ContainerFacts (pure)
 engines.py     follows the engines of this machine (docker); register.py keeps what they said
 sockets.py     which engines (pure)

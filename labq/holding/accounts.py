@@ -10,20 +10,17 @@ import os
 import pwd
 import stat
 from collections import deque
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from collections.abc import Callable
 
 from labq.clock import monotonic
+from labq.holding.patience import Patience
 
-T = TypeVar("T")
 #: Uids of people: UID_MIN and UID_MAX of login.defs, as Debian, Ubuntu, Fedora and their kin ship it.
 PEOPLE = range(1000, 60001)
 #: "nobody", also where somebody widened the range.
 NOBODY = 65534
 #: Seconds for which an answer is kept; a directory service should not be asked at every look.
 KEPT = 60.0
-#: Answers kept; labels could ask for paths without end.
-LIMIT = 8192
 #: Links followed in one path, as the kernel does.
 MAX_LINKS = 40
 
@@ -41,8 +38,8 @@ class Accounts:
         """Take what counts as a person's uid, the file of subordinate uids, and a clock in seconds."""
         self._people = people
         self._subuid = subuid
-        self._clock = clock
-        self._answers: dict[Hashable, tuple[float, object]] = {}
+        # Homes are on NFS and accounts in a directory service, and either may hang.
+        self._patience = Patience(KEPT, clock)
 
     def name(self, uid: int) -> str:
         """Return the name of an account; ``uid:1234`` when there is none."""
@@ -63,11 +60,11 @@ class Accounts:
 
     def home_owner(self, path: str) -> str | None:
         """Return whose home a path lies in: by passwd and by the owner of that directory on disk; else None."""
-        return self._kept(("home", path), lambda: self._home_owner(path))
+        return self._patience.ask(("home", path), lambda: self._home_owner(path), None)
 
     def directory_owner(self, path: str) -> str | None:
         """Return the person who owns a directory that exists; else None."""
-        return self._kept(("directory", path), lambda: self._directory_owner(path))
+        return self._patience.ask(("directory", path), lambda: self._directory_owner(path), None)
 
     def _home_owner(self, path: str) -> str | None:
         real = _resolve(path, missing_ok=True)
@@ -97,10 +94,11 @@ class Accounts:
 
     def _account(self, uid: int) -> tuple[str | None, str | None]:
         """Return name and home. Asked by uid: directory services answer that, but list nobody."""
-        return self._kept(("account", uid), lambda: _ask_passwd(uid))
+        nobody: tuple[str | None, str | None] = (None, None)
+        return self._patience.ask(("account", uid), lambda: _ask_passwd(uid), nobody)
 
     def _ranges(self) -> tuple[tuple[str, int, int], ...]:
-        return self._kept(("subuid",), self._read_ranges)
+        return self._patience.ask(("subuid",), self._read_ranges, ())
 
     def _read_ranges(self) -> tuple[tuple[str, int, int], ...]:
         try:
@@ -123,17 +121,6 @@ class Accounts:
             return self.person(pwd.getpwnam(who).pw_uid)
         except KeyError:
             return None
-
-    def _kept(self, key: Hashable, ask: Callable[[], T]) -> T:
-        now = self._clock()
-        known = self._answers.get(key)
-        if known is not None and now < known[0]:
-            return known[1]  # type: ignore[return-value]  # kept under the key of the same question
-        answer = ask()
-        if len(self._answers) >= LIMIT:
-            self._answers.clear()
-        self._answers[key] = (now + KEPT, answer)
-        return answer
 
 
 def _ask_passwd(uid: int) -> tuple[str | None, str | None]:
