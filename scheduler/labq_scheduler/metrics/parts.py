@@ -15,6 +15,7 @@ from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.metrics.readings import Reading, Readings
 from labq_scheduler.metrics.samples import Sample
 from labq_scheduler.metrics.table import PARTS
+from labq_scheduler.policy.outside import outside_use
 from labq_scheduler.verbs.lab import Lab
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,11 @@ class Parts:
             yield Sample("labq_scheduler_decisions_total", count, (outcome,))
 
     def _nodes(self, reading: Reading, now: float) -> Iterator[Sample]:
-        for node in _there(reading.nodes):
+        nodes = _there(reading.nodes)
+        outside = outside_use(nodes)
+        for node, _ in nodes:
             where, takes = (node.name,), node.takes_work(now)
-            held = self._lab.board.holders(node.name)
+            held = {*self._lab.board.holders(node.name), *outside.get(node.name, {})}
             free = sum(takes and not gpu.fault and gpu.uuid not in held for gpu in node.gpus)
             yield Sample("labq_worker_last_heartbeat_timestamp_seconds", node.heartbeat, where)
             yield Sample("labq_node_up", float(takes), where)
@@ -103,7 +106,7 @@ class Parts:
             yield Sample("labq_gpus_schedulable", free, where)
 
     def _leases(self, reading: Reading, _now: float) -> Iterator[Sample]:
-        for node in _there(reading.nodes):
+        for node, _ in _there(reading.nodes):
             held = self._lab.board.holders(node.name)
             for gpu in node.gpus:
                 for job in held.get(gpu.uuid, ()):

@@ -32,7 +32,8 @@ class Reading:
 
     #: of Redis itself, in its own words
     info: dict[str, Any] | None = None
-    nodes: list[Node] | None = None
+    #: with what their agents last read
+    nodes: list[tuple[Node, dict[str, Any]]] | None = None
     people: list[Person] | None = None
     #: seconds that the board is behind the event stream; None = it has not read the lab's state
     lag: float | None = None
@@ -66,7 +67,7 @@ class Readings:
             return Reading()
         return Reading(
             info,
-            _tried(lambda: [node for node, _ in lab.board.nodes()]),
+            _tried(lab.board.nodes),
             _tried(lab.store.people.all),
             _tried(self._lag),
             _tried(lambda: lab.ledger.charged(now())) if lab.ledger.loaded else None,

@@ -71,7 +71,7 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         "labq_gpus_schedulable",
         "gauge",
-        "GPUs that a job could be given now: the node takes work, the card is healthy, no lease is on it",
+        "GPUs that a job could be given now: the node takes work, the card is healthy, nobody holds it in or outside the queue",
         ("node",),
         "node",
     ),

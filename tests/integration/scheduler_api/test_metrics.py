@@ -120,6 +120,24 @@ def test_the_deciding_loop_counts_its_turns(own_server: Server) -> None:
     assert value(text, 'labq_gpus_schedulable{node="n1"}') == 1
 
 
+def test_a_gpu_that_is_held_in_or_outside_the_queue_or_ill_is_not_schedulable(
+    server: Server, alice: httpx.Client
+) -> None:
+    node = make_node("four", gpus=4)
+    server.store.nodes.register(
+        replace(node, gpus=(*node.gpus[:3], replace(node.gpus[3], fault="x"))), now=now()
+    )
+    ran(server, alice, node, GpuHold("four-0"), ago=10.0)
+    readings = {"gpus": {"four-1": {"holders": [{"user": "bob", "container": "web"}]}}}
+    server.store.nodes.heartbeat("four", readings, now=now())
+
+    def schedulable() -> bool:
+        return value(page(server), 'labq_gpus_schedulable{node="four"}') == 1
+
+    wait_for(schedulable, 10, "the lease and the reading to be seen")
+    assert value(page(server), 'labq_gpus{node="four"}') == 4
+
+
 def test_openmetrics_is_spoken_to_who_asks_for_it(server: Server) -> None:
     answer = httpx.get(
         f"{server.url}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
