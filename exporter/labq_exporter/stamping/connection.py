@@ -64,7 +64,6 @@ class Connection:
         self._requests = Requests()
         self._response: ResponseHead | None = None
         self._verdict: asyncio.Future[bool] | None = None
-        self._held = False
 
     async def run(self) -> None:
         """Serve until both sides are done, or one is gone."""
@@ -82,10 +81,9 @@ class Connection:
     async def _supervise(self, up: asyncio.Task[None], back: asyncio.Task[None]) -> None:
         pending: set[asyncio.Task[None]] = {up, back}
         while pending:
-            # A side whose words are being held back, or that sends no more, is looked at now and then.
-            busy = len(pending) == 2 and not self._held
+            # When one side sends no more, it is looked now and then whether it has gone altogether.
             _, pending = await asyncio.wait(
-                pending, timeout=None if busy else GONE_S, return_when=asyncio.FIRST_COMPLETED
+                pending, timeout=None if len(pending) == 2 else GONE_S, return_when=asyncio.FIRST_COMPLETED
             )
             if up.done():
                 error = up.exception()
@@ -101,7 +99,7 @@ class Connection:
                 if not isinstance(error, OSError):
                     raise error
                 return None
-            if _gone(self._client) and (up.done() or self._requests.leftover or self._held):
+            if up.done() and _gone(self._client):
                 return None
             if back.done() and _gone(self._engine.result()):
                 return None
@@ -157,10 +155,14 @@ class Connection:
         """Wait until the engine has said whether the connection is still HTTP, where a request is complete."""
         if self._verdict is None or self._requests.within:
             return
-        self._held = True
-        if await self._verdict:
+        while not self._verdict.done():
+            # Nothing is read meanwhile, so the client's end would not be noticed otherwise.
+            if _gone(self._client):
+                raise ConnectionResetError
+            await asyncio.wait({self._verdict}, timeout=GONE_S)
+        if self._verdict.result():
             self._requests.go_raw()
-        self._held, self._verdict = False, None
+        self._verdict = None
 
     async def _send(self, data: bytes, method: bytes) -> None:
         loop = asyncio.get_running_loop()

@@ -34,6 +34,20 @@ def test_a_client_that_is_killed_leaves_nothing_behind(proxy: Proxy) -> None:
     assert proxy.engine.client.api.inspect_container(container)["State"]["Running"]
 
 
+def test_a_client_that_dies_while_its_next_words_are_held_back_is_noticed(proxy: Proxy) -> None:
+    container = proxy.run("sleep", "60")
+    proxy.docker("version")
+    idle = descriptors(proxy)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(proxy.path))
+        # An old API version says nothing until the container ends; what follows must wait for its answer.
+        line.sendall(
+            f"POST /v1.29/containers/{container}/wait HTTP/1.1\r\nHost: d\r\n\r\n".encode() + b"early"
+        )
+        wait_for(lambda: descriptors(proxy) == idle + 2, 10, "the connection to the engine")
+    wait_for(lambda: descriptors(proxy) == idle, 10, "both sides to be closed")
+
+
 def test_the_engine_restarts_under_it_and_the_next_request_works(proxy: Proxy, people: People) -> None:
     events = proxy.popen("events")
     container = proxy.run("sleep", "60")
