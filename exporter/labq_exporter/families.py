@@ -122,10 +122,10 @@ def holders(snapshot: Snapshot) -> Iterator[Row]:
             working = [holder for holder in theirs if holder.processes]
             if not working:
                 continue
-            sizes = [holder.memory for holder in working if holder.memory is not None]
+            sizes = [holder.memory for holder in working]
             ratios = [holder.utilization for holder in working if holder.utilization is not None]
-            if sizes:
-                yield "labq_gpu_user_memory_used_bytes", (*mine, user), sum(sizes)
+            if None not in sizes:
+                yield "labq_gpu_user_memory_used_bytes", (*mine, user), sum(size or 0 for size in sizes)
             if ratios:
                 yield "labq_gpu_user_sm_ratio", (*mine, user), min(1.0, sum(ratios))
             yield "labq_gpu_user_processes", (*mine, user), sum(holder.processes for holder in working)

@@ -18,6 +18,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 from labq.errors import BadInputError
 
 _TLS = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version")
+_BCRYPT = re.compile(rb"\$2[aby]\$[0-3][0-9]\$[./A-Za-z0-9]{53}")
 _CLIENT_AUTH = ("NoClientCert", "RequireAndVerifyClientCert")
 #: A hash of no password: somebody unknown takes as long as somebody known.
 _NOBODY = b"$2b$10$C6UzMDM.H6dfI/f/IKcEeO4xX6mLuqOFLdDWcHLaYQbyQGJpJgGTy"
@@ -53,7 +55,7 @@ class WebConfig:
             )
         self._users = {str(name): str(digest).encode() for name, digest in users.items()}
         for name, digest in self._users.items():
-            if not digest.startswith((b"$2a$", b"$2b$", b"$2y$")):
+            if not _BCRYPT.fullmatch(digest):
                 raise BadInputError(
                     f"{path}: the password of {name!r} is no bcrypt hash",
                     "make one with: htpasswd -nBC 10 '' | tr -d ':'",
@@ -135,7 +137,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        body = yaml.safe_load(path.read_text()) or {}
+        body = yaml.safe_load(path.read_text())
     except OSError as error:
         raise BadInputError(
             f"web config {path}: {error.strerror}", "name another file with LABQ_EXPORTER_WEB_CONFIG"
@@ -145,6 +147,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark is not None else ""
         raise BadInputError(f"web config {path} is no YAML{line}", "mend the file") from None
+    if body is None:
+        return {}  # an empty file
     if not isinstance(body, dict):
         raise BadInputError(f"web config {path} is no table", "write tls_server_config: or basic_auth_users:")
     return body
