@@ -86,10 +86,15 @@ class Ledger:
         return found
 
     def refresh(self, rows: Iterable[UsageRow], now: float) -> None:
-        """Count what is new: the records when they were not read yet, the board, and agents' rows."""
+        """Count what is new: the records when they were not read yet, the board, and agents' rows.
+
+        Raises:
+            UnavailableError: Redis does not say which nodes there are; nothing is counted, ask again.
+        """
         horizon = now - HALF_LIVES * self.half_life
-        runs, old_rows = self._read_records(horizon)
         cards = cards_of(node for node, _ in self._board.nodes())
+        read = None if self._loaded else self._read_records(horizon)
+        runs, old_rows = read or ([], [])
         with self._lock:
             for key, run in runs:
                 self._count_run(key, run, now)
@@ -98,6 +103,7 @@ class Ledger:
             for job in list(self._board.jobs.values()):  # events may have been missed: the board began anew
                 self._count_job(job, cards, now)
             self._prune(horizon)
+            self._loaded = self._loaded or read is not None
 
     # -- counting; the lock is held ------------------------------------------------------------------------
 
@@ -144,16 +150,12 @@ class Ledger:
 
     # -- where it comes from -------------------------------------------------------------------------------
 
-    def _read_records(self, horizon: float) -> tuple[list[tuple[RunKey, Run]], list[UsageRow]]:
-        if self._loaded:
-            return [], []
+    def _read_records(self, horizon: float) -> tuple[list[tuple[RunKey, Run]], list[UsageRow]] | None:
         try:
-            runs, rows = self._history.runs(horizon), self._history.outside_use(horizon)
+            return self._history.runs(horizon), self._history.outside_use(horizon)
         except LabqError as error:
             log.warning("what people used before cannot be read, trying again: %s", error.what)
-            return [], []
-        self._loaded = True
-        return runs, rows
+            return None
 
     def _on_event(self, event: Event) -> None:
         # In the board's thread: only noted here.

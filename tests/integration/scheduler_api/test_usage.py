@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from builders import make_node
+from builders import make_job, make_node
 from integration.scheduler_api.server_process import FakeAgent, Server, error_of, name_of, ran, submit
 from support.waiting import wait_for
 
@@ -138,6 +139,22 @@ def test_a_run_is_not_missing_after_a_restart(own_server: Server) -> None:
     own_server.store.connection.client.delete("labq:jobs:ended")
     own_server.start()
     wait_for(lambda: charged() == pytest.approx(1.0, rel=0.03), 10, "the run to be charged again")
+
+
+def test_a_loop_of_its_own_decides_without_records(own_server: Server, tmp_path: Path) -> None:
+    own_server.flags = ("--only", "loop")
+    own_server.env["LABQ_RECORDS_URL"] = f"sqlite:///{tmp_path}/nowhere/records.sqlite"
+    own_server.store.nodes.register(CARDS, now=now())
+    own_server.start(wait=False)
+    job_id = own_server.store.jobs.submit(make_job(), indices=None, now=now()).id
+
+    def prepared() -> bool:
+        key = own_server.store.jobs.get(job_id).image_key
+        return "cards" in own_server.store.images.get(key).nodes
+
+    wait_for(prepared, 20, "a decision", hint=own_server.log.read_text)
+    wait_for(lambda: "cannot be read, trying again" in own_server.log.read_text(), 20, "a warning")
+    assert "Traceback" not in own_server.log.read_text()
 
 
 def test_agents_and_strangers_are_told_nothing(server: Server, node_token: httpx.Client) -> None:

@@ -10,9 +10,11 @@ import pytest
 from builders import make_job
 from integration.scheduler_api.server_process import NODE, FakeAgent
 from integration.usage.rows import make_row
+from support.redis import RedisServer
 from support.waiting import wait_for
 
 from labq.clock import now
+from labq.errors import UnavailableError
 from labq.store import Store
 from labq.usage import HOUR
 from labq_scheduler.board import Board
@@ -164,3 +166,18 @@ def test_without_records_what_is_seen_is_charged_and_the_rest_comes_when_they_an
     assert has_read(accounts)
     assert accounts.charged(now()) == pytest.approx({"ann": 1000.0, "bob": 100.0, "eve": 100.0}, abs=3)
     history.close()
+
+
+def test_a_redis_that_is_away_at_the_start_costs_nobody_their_past(
+    redis_server: RedisServer, store: Store, history: History
+) -> None:
+    hour = int(now()) // HOUR * HOUR
+    history.put_usage([make_row(hour)])
+    accounts = ledger(Board(store), history)
+    redis_server.stop()
+    with pytest.raises(UnavailableError):
+        accounts.refresh([], now())
+    assert not has_read(accounts)
+    redis_server.start()
+    accounts.refresh([], now())
+    assert accounts.charged(now()) == pytest.approx({"ann": 100.0}, rel=1e-3)
