@@ -32,7 +32,7 @@ from labq.holding.facts import (
     ProcessFacts,
     Source,
 )
-from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, verify
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, is_timely, verify
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
 #: Names that a label may say: those that the server accepts, and those of directory services (alice@example.org).
@@ -201,6 +201,9 @@ def _proxy(case: _Case) -> Answer:
     nonce = verify(case.key, stamp, owner)
     if nonce is None:
         case.doubts.append("its seal is not the proxy's")
+        return None
+    if not is_timely(nonce, case.container.created):
+        case.doubts.append("its seal was made for a container of another time")
         return None
     # Whoever may inspect a container can copy its labels onto another one.
     if any(

@@ -1,14 +1,16 @@
 """The seal on an owner label: proof that the stamping proxy wrote it, and nobody else.
 
 The proxy (labq_exporter.stamping) seals, the rules of ownership verify. The form is ``v1:<nonce>:<mac>``: 32
-hexadecimal digits that are used once, and HMAC-SHA256 of nonce, newline and owner. A seal can be read (``docker
-inspect``) and copied onto another container, so two containers with one nonce are a dispute.
+hexadecimal digits that are used once, the first 8 of them the second in which it was made, and HMAC-SHA256 of nonce,
+newline and owner. A seal can be read (``docker inspect``) and copied onto another container: so it is good only for a
+container that was created when it was made, and two containers with one nonce are a dispute.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import stat
 from pathlib import Path
@@ -24,11 +26,24 @@ KEY_PATH = Path("/var/lib/labq-stamp/stamp.key")
 #: Bytes: as long as the digest, more adds nothing (RFC 2104).
 KEY_BYTES = 32
 
+#: Seconds between stamp and creation: the engine creates in milliseconds, on a loaded machine in seconds.
+TIMELY = 300.0
+
 _STAMP = re.compile(r"v1:([0-9a-f]{32}):([0-9a-f]{64})", re.ASCII)
 
 
 def _mac(key: bytes, nonce: str, owner: str) -> str:
     return hmac.new(key, f"{nonce}\n{owner}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+def new_nonce(now: float) -> str:
+    """Return a nonce that was never used before and says when it was made (``now``, seconds since the epoch)."""
+    return f"{int(now):08x}{os.urandom(12).hex()}"
+
+
+def is_timely(nonce: str, created: float) -> bool:
+    """Return whether a container created then (seconds since the epoch) may carry this nonce."""
+    return abs(created - int(nonce[:8], 16)) <= TIMELY
 
 
 def seal(key: bytes, nonce: str, owner: str) -> str:

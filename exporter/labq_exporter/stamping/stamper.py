@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, seal
+from labq.clock import now
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, new_nonce, seal
 from labq_exporter.stamping.caller import Caller, Names
 from labq_exporter.stamping.create_body import relabel
 from labq_exporter.stamping.requests import Create
@@ -31,7 +31,7 @@ class Stamper:
         owner = self.names.of(caller.person) if caller.person is not None else ""
         labels = {}
         if owner:
-            labels = {OWNER_LABEL: owner, STAMP_LABEL: seal(self.key, os.urandom(16).hex(), owner)}
+            labels = {OWNER_LABEL: owner, STAMP_LABEL: seal(self.key, new_nonce(now()), owner)}
         body = relabel(create.body, labels)
         # !r: what a client chose must not make lines of its own in the log.
         query = create.head.target.partition(b"?")[2].decode("utf-8", "replace")

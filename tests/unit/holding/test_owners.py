@@ -9,7 +9,7 @@ import pytest
 
 from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts, Source
 from labq.holding.owners import RULES, owner_of
-from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, seal
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, new_nonce, seal
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
 ID, OTHER, INNER = "a" * 64, "b" * 64, "c" * 64
@@ -352,3 +352,19 @@ def test_a_users_own_engine_does_not_speak_of_containers_outside_his_session() -
     )
     inside = process(ID, uid=200001, slice_uid=BOB, delegated=BOB)
     assert answer(inside, container(engine=BOB)) == ("bob", Source.USERSLICE, "")
+
+
+def test_a_copied_seal_is_worth_nothing_later_even_when_the_original_has_gone() -> None:
+    owner = named(
+        process(ID),
+        container(created=1_000_000.0, labels=stamped("alice", nonce=f"{1_000_000 - 3600:08x}" + "0" * 24)),
+        key=KEY,
+    )
+    assert (owner.user, owner.source) == ("alice", Source.LABEL)  # a mere label
+    assert "another time" in owner.disputed
+    owner = named(
+        process(ID),
+        container(created=1_000_000.0, labels=stamped("alice", nonce=new_nonce(999_990.0))),
+        key=KEY,
+    )
+    assert (owner.user, owner.source, owner.disputed) == ("alice", Source.PROXY, "")

@@ -74,7 +74,7 @@ def test_however_many_hang_the_others_are_answered_until_there_are_too_many() ->
 
 def test_a_question_that_fails_fails_where_it_was_asked() -> None:
     with pytest.raises(KeyError):
-        Patience(60.0, Clock()).ask("a", lambda: os.environ["there is no such variable"], "")
+        Patience(60.0, Clock()).ask("a", lambda: os.environ["LABQ_THERE_IS_NO_SUCH"], "")
 
 
 def test_a_home_on_a_hung_server_names_nobody_and_a_look_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
