@@ -47,20 +47,21 @@ class Node:
 
     def running(self, job_id: str) -> dict[str, Any]:
         """Waits until a job runs and returns it."""
-        return wait_for(
-            lambda: job if (job := self.lab.json("show", job_id))["state"] == "running" else None,
-            30, f"job {job_id} to run", interval=0.2, hint=self.lab.logs,
-        )  # fmt: skip
+
+        def look() -> dict[str, Any]:
+            job: dict[str, Any] = self.lab.json("show", job_id)
+            return job if job["state"] == "running" else {}
+
+        return wait_for(look, 30, f"job {job_id} to run", interval=0.2, hint=self.lab.logs)
 
     def wait(self, gpu: int, condition: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
         """Waits until `labq top` says so."""
-        return wait_for(
-            lambda: found if condition(found := self.top(gpu)) else None,
-            20,
-            what,
-            interval=0.2,
-            hint=self.lab.logs,
-        )
+
+        def look() -> dict[str, Any]:
+            found = self.top(gpu)
+            return found if condition(found) else {}
+
+        return wait_for(look, 20, what, interval=0.2, hint=self.lab.logs)
 
 
 @pytest.fixture
@@ -130,12 +131,15 @@ def exporter(node: Node, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """The exporter beside the lab's agent; returns how to read its page."""
     daemon = Daemon("labq-exporter", tmp_path)
     daemon.start([str(BIN / "labq-exporter"), "--port", "0"], node.lab.env())
-    found = wait_for(
-        lambda: re.search(r"http://\S+/metrics", daemon.tail()), 20, "it to answer", hint=daemon.tail
+    url = wait_for(
+        lambda: "".join(re.findall(r"http://\S+/metrics", daemon.tail())[:1]),
+        20,
+        "it to answer",
+        hint=daemon.tail,
     )
 
     def page() -> str:
-        with urllib.request.urlopen(found[0], timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
             return str(answer.read().decode())
 
     yield page
