@@ -29,7 +29,7 @@ def test_an_unknown_account_needs_its_ids(redis_url: str, capsys: pytest.Capture
 def test_without_a_redis_it_says_where_to_name_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LABQ_CONFIG", "/nonexistent")
+    monkeypatch.setenv("LABQ_CONFIG", "/dev/null")
     monkeypatch.delenv("LABQ_REDIS_URL", raising=False)
     assert main(["--add-node", "gpu01"]) == 2
     assert "LABQ_REDIS_URL" in capsys.readouterr().err

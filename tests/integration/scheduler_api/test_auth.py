@@ -37,6 +37,7 @@ def test_health_needs_no_token(server: Server) -> None:
 def test_me_says_whose_token_it_is(alice: httpx.Client) -> None:
     assert alice.get("/v1/me").json() == {
         "name": name_of(alice), "uid": 1234, "gid": 1234, "admin": False, "agent": False,
+        "group": "", "slack_id": "",
     }  # fmt: skip
 
 
@@ -119,6 +120,7 @@ def test_an_admin_makes_a_person_whose_token_works_until_they_are_removed(
     assert httpx.get(f"{server.url}/v1/me", headers=headers).json()["name"] == "maria.k"
     assert admin.put("/v1/users/maria.k", json={"admin": True}).json() == {
         "name": "maria.k", "uid": 1005, "gid": 1005, "admin": True, "agent": False,
+        "group": "", "slack_id": "",
     }  # fmt: skip
     assert admin.delete("/v1/users/maria.k").status_code == 200
     assert httpx.get(f"{server.url}/v1/me", headers=headers).status_code == 401

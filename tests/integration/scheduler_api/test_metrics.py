@@ -136,6 +136,7 @@ def test_a_gpu_that_is_held_in_or_outside_the_queue_or_ill_is_not_schedulable(
 
     wait_for(schedulable, 10, "the lease and the reading to be seen")
     assert value(page(server), 'labq_gpus{node="four"}') == 4
+    server.store.nodes.remove("four", now=now())
 
 
 def test_openmetrics_is_spoken_to_who_asks_for_it(server: Server) -> None:

@@ -120,7 +120,7 @@ def test_a_bad_setting_is_named_and_nothing_is_started(
     flags: list[str], words: list[str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "labq_scheduler", "--data-dir", str(tmp_path), *flags]
-    env = {"LABQ_CONFIG": "/nonexistent", "PATH": "/usr/bin"}
+    env = {"LABQ_CONFIG": "/dev/null", "PATH": "/usr/bin"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=20, check=False)
     assert done.returncode == 2
     assert all(word in done.stderr for word in words), done.stderr

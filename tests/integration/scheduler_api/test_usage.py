@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,23 @@ GB = 2**30
 CARDS = make_node("cards", gpus=4, gpu_memory=24 * GB, cpus=64.0)
 
 
+@pytest.fixture
+def cards(server: Server) -> Iterator[None]:
+    """The node with the cards, for as long as the test runs."""
+    server.store.nodes.register(CARDS, now=now())
+    yield
+    server.store.nodes.remove(CARDS.name, now=now())
+
+
 def row_of(answer: httpx.Response, key: str) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     return next((row for row in answer.json()["rows"] if row["key"] == key), {})
 
 
+@pytest.mark.usefixtures("cards")
 def test_runs_that_are_over_and_that_go_on_are_counted_by_their_part_of_the_window(
     server: Server, alice: httpx.Client, bob: httpx.Client
 ) -> None:
-    server.store.nodes.register(CARDS, now=now())
     me = name_of(alice)
     ran(server, alice, CARDS, GpuHold("cards-0"), GpuHold("cards-1"), ago=10 * HOUR, seconds=2 * HOUR)
     ran(server, alice, CARDS, GpuHold("cards-2", 6 * GB), ago=4 * HOUR, seconds=0.0)
