@@ -71,7 +71,9 @@ SETTINGS: tuple[Setting, ...] = (
         (_S,),
     ),
     Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),
-    Setting("usage_half_life", "7d", "seconds", "Time after which past use of GPUs is charged by half.", (_S,)),
+    Setting(
+        "usage_half_life", "7d", "seconds", "Time after which past use of GPUs is charged by half.", (_S,)
+    ),
     Setting(
         "metrics_token", "", "secret", "Token that /metrics asks for (Bearer); empty = it is open.", (_S,)
     ),
@@ -92,7 +94,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("gpus_expected", "", "text", "GPUs this node should have; empty = as many as PCI shows.", (_E,)),
     Setting("engines", "", "list", "Sockets of container engines; empty = Docker's and Podman's.", (_E,)),
-    Setting("stamp_key", "/var/lib/labq-stamp/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)),
+    Setting(
+        "stamp_key", "/var/lib/labq-stamp/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)
+    ),
     Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}
