@@ -65,11 +65,18 @@ class Node:
 
 
 @pytest.fixture
-def node(make_lab: MakeLab, mock_nvml: MockNvml) -> Node:
+def node(make_lab: MakeLab, mock_nvml: MockNvml, tmp_path: Path) -> Node:
     env = mock_nvml.env()
     mock_nvml.write("driver 580.95.05", gpu_line(0), gpu_line(1))
     settings = {key: env[key] for key in ("LD_LIBRARY_PATH", "LABQ_MOCK_NVML")}
-    return Node(make_lab("auto", settings | {"LABQ_ENGINES": ""}), mock_nvml)
+    return Node(
+        make_lab(
+            "auto",
+            settings
+            | {"LABQ_DCGM_JOBS_DIR": str(tmp_path / "dcgm"), "LABQ_JOBSTATS_DIR": str(tmp_path / "gpustat")},
+        ),
+        mock_nvml,
+    )
 
 
 def foreign(node: Node, *options: str) -> str:
@@ -148,7 +155,7 @@ def exporter(node: Node, tmp_path: Path) -> Iterator[Callable[[], str]]:
 
 @pytest.mark.timeout(180)
 def test_a_job_is_its_owners_by_its_lease_and_a_forged_label_is_nobodys(
-    node: Node, exporter: Callable[[], str], people: People
+    node: Node, exporter: Callable[[], str], people: People, tmp_path: Path
 ) -> None:
     lab = node.lab
     job = lab.json("submit", "--gpus", "1", *SLEEP)
@@ -187,3 +194,12 @@ def test_a_job_is_its_owners_by_its_lease_and_a_forged_label_is_nobodys(
     taken = node.wait(1 - gpu, lambda each: each["outside"], "the queue to see it, too")
     assert taken["outside"][0]["user"] == people.carol.name
     assert "lease" in taken["outside"][0]["disputed"]
+
+    # What dcgm-exporter and jobstats read says the same, for as long as the job holds the GPU.
+    told = tmp_path / "dcgm" / str(gpu), tmp_path / "gpustat" / gpu_uuid(gpu)
+    assert [path.read_text().split()[0] for path in told] == [job["id"], job["id"]]
+    assert [path.name for path in (tmp_path / "dcgm").iterdir()] == [str(gpu)]
+    lab.labq("cancel", job["id"])
+    wait_for(
+        lambda: not any(path.exists() for path in told), 20, "the files to go with the job", hint=lab.logs
+    )
