@@ -57,15 +57,13 @@ class Page:
 class RunningExporter:
     """The program; `restart` begins its next life with the same settings."""
 
-    def __init__(
-        self, nvml: MockNvml, folder: Path, engines: Sequence[str] = (), port: int = 0, **settings: str
-    ) -> None:
+    def __init__(self, nvml: MockNvml, folder: Path, engines: Sequence[str] = (), **settings: str) -> None:
         self.nvml, self.folder, self.run_dir = nvml, folder, folder / "run"
         self.log = folder / "exporter.log"
         self.settings = {
             "LABQ_RUN_DIR": str(self.run_dir),
             "LABQ_ENGINES": ",".join(engines) or str(folder / "no-engine.sock"),
-            "LABQ_EXPORTER_PORT": str(port),
+            "LABQ_EXPORTER_PORT": "0",
             "LABQ_EXPORTER_INTERVAL": "0.2",
             "LABQ_STAMP_KEY": str(folder / "stamp.key"),
         } | settings

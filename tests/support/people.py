@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,13 @@ class People:
 @pytest.fixture(scope="session")
 def people() -> Iterator[People]:
     """Makes three accounts and removes them at the end."""
+    with accounts() as made:
+        yield made
+
+
+@contextmanager
+def accounts() -> Iterator[People]:
+    """The three accounts, for tests and benchmarks."""
     need(os.geteuid() == 0 and shutil.which("useradd"), "root and useradd, for accounts of its own")
     mark = secrets.token_hex(3)
     made: list[str] = []

@@ -9,6 +9,8 @@ import pytest
 from support.exporter import Page, RunningExporter
 from support.nvml import GIB, MockNvml, gpu_line, gpu_uuid, instance_line, instance_uuid
 
+from labq.clock import now
+
 Make = Callable[..., RunningExporter]
 DRIVER = "driver 580.95.05"
 #: What is shown of a GPU whose driver does not answer, beside its counters.
@@ -130,7 +132,7 @@ def test_a_gpu_that_fell_off_the_bus_keeps_its_name_and_its_counters(
 
 
 def test_an_xid_is_counted_and_its_time_is_told(exporter: RunningExporter) -> None:
-    wall = time.time()  # noqa: TID251 - what the page says is compared with the clock
+    wall = now()
     exporter.nvml.add("xid 1 31")
     page = exporter.wait(lambda page: page.rows("labq_gpu_xid_errors_total"))
     assert page.value("labq_gpu_xid_errors_total", gpu="1", uuid=gpu_uuid(1), xid="31") == 1

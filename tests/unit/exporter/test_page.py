@@ -122,13 +122,11 @@ def test_of_two_holders_with_the_same_labels_the_second_is_left_out_and_counted(
 def test_more_containers_and_holders_than_the_page_takes_are_counted() -> None:
     everything = snapshot()
     first, one = everything.gpus[0], everything.containers[0]
-    shown = replace(
-        everything,
-        containers=[replace(one, name=f"c{number}") for number in range(families.MAX_CONTAINERS + 3)],
-        gpus=[replace(first, holders=[
-            replace(first.holders[0], container=f"c{number}") for number in range(families.MAX_HOLDERS + 4)
-        ])],
-    )  # fmt: skip
+    holders = tuple(
+        replace(first.holders[0], container=f"c{number}") for number in range(families.MAX_HOLDERS + 4)
+    )
+    containers = [replace(one, name=f"c{number}") for number in range(families.MAX_CONTAINERS + 3)]
+    shown = replace(everything, containers=containers, gpus=[replace(first, holders=holders)])
     assert len(values(shown, "labq_container_info")) == families.MAX_CONTAINERS
     assert len(values(shown, "labq_gpu_holder_info")) == families.MAX_HOLDERS
     assert values(shown, "labq_exporter_series_dropped") == {(): 7.0}
