@@ -111,15 +111,18 @@ class Identities:
             facts = read(pid)
             known = self._known.get(pid)
             if facts is None:
+                first = pid not in self._gone
                 since = self._gone.setdefault(pid, now)
-                if now - since >= GONE_GRACE:
+                if first and known:
+                    # The driver was asked while it still lived: without this every end would come too early.
+                    out[pid] = (known[1], known[2])
+                elif now - since >= GONE_GRACE:
                     owner = known[1] if known else Owner()
                     out[pid] = (replace(owner, source=Source.GONE), known[2] if known else None)
                 continue
             self._gone.pop(pid, None)
             owner = owner_of(facts)
-            if known and known[0] == facts.start and known[1].source is Source.QUEUE:
-                # Its lease has ended while it still dies: it is the job's to its last moment.
+            if known and known[0] == facts.start and _still(known[1], owner):
                 owner = known[1]
             self._known[pid] = (facts.start, owner, facts.started_at)
             out[pid] = (owner, facts.started_at)
@@ -128,6 +131,12 @@ class Identities:
         for pid in [pid for pid in self._gone if pid not in wanted]:
             del self._gone[pid]
         return out
+
+
+def _still(before: Owner, after: Owner) -> bool:
+    """Return whether a process that dies is to its last moment what it was, whatever the rules say of it now."""
+    # Its lease has ended; or cgroup v1 has put it, since it exits, out of its container (a driver may take long over it).
+    return before.source is Source.QUEUE or bool(before.container_id and not after.container_id)
 
 
 def read_gpu(

@@ -108,15 +108,27 @@ class Machine:
         return {pid: (owner.user, owner.source) for pid, (owner, _) in found.items()}
 
 
-def test_a_process_that_died_is_nobodys_for_a_moment_and_then_its_owners_leak() -> None:
+def test_a_process_that_died_is_its_owners_once_more_then_nobodys_and_then_his_leak() -> None:
     machine, known = Machine(), Identities()
     machine.start(1, 5, BOB)
     assert machine.named(known, {1}, 0.0) == {1: ("bob", Source.UID)}
     del machine.processes[1]
-    assert machine.named(known, {1}, 1.0) == {}
+    # The driver's answer is from before the look, when it lived.
+    assert machine.named(known, {1}, 1.0) == {1: ("bob", Source.UID)}
+    assert machine.named(known, {1}, 2.0) == {}
     assert machine.named(known, {1}, 1.0 + GONE_GRACE) == {1: ("bob", Source.GONE)}
     assert machine.named(known, {2}, 20.0) == {}
     assert machine.named(known, {2}, 20.0 + GONE_GRACE) == {2: ("unknown", Source.GONE)}
+
+
+def test_a_process_that_exits_stays_its_containers_when_the_kernel_has_put_it_out_of_it() -> None:
+    machine, known = Machine(), Identities()
+    machine.start(1, 5, Owner("alice", Source.MOUNT, "c" * 64, "train"))
+    machine.named(known, {1}, 0.0)
+    machine.owners[1] = Owner()  # cgroup v1 says "/" of whatever exits
+    assert machine.named(known, {1}, 1.0) == {1: ("alice", Source.MOUNT)}
+    machine.start(1, 9, Owner())
+    assert machine.named(known, {1}, 2.0) == {1: ("unknown", Source.NONE)}
 
 
 def test_a_pid_that_is_used_again_is_the_new_owners() -> None:
