@@ -224,6 +224,8 @@ def _stopped(facts: EndFacts, stop: StopRequest) -> str:
             return f"Failed: its time limit of {limit} passed {how}; ask for more with --time."
         case EndReason.CANCELLED_BY_USER | EndReason.CANCELLED_BY_ADMIN:
             return f"Cancelled by {stop.by} {how}."
+        case EndReason.IDLE_RECLAIMED:
+            return f"Ended by the lab's rule on idle GPUs {how}: its GPUs had done nothing for too long; `labq keep` spares a job for a while."
         case EndReason.PREEMPTED:
             return f"Preempted by {stop.by} {how}; it goes back to the queue."
         case _:

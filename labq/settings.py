@@ -2,6 +2,9 @@
 
 A setting comes from the flag of the program, else from its environment variable, else from the file that
 ``LABQ_CONFIG`` names (``~/.config/labq/config.toml``), else from the default here.
+
+A setting of kind "secret" may also stand in a file of its own, which ``LABQ_<NAME>_FILE`` names (its last line end does
+not count): an environment is seen by more people than a file, and Docker and systemd hand out secrets as files.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ class Setting:
     def env(self) -> str:
         """Return the name of its environment variable."""
         return "LABQ_" + self.name.upper()
+
+    @property
+    def env_file(self) -> str:
+        """Return the name of the variable that names a file with its value; "" when it is no secret."""
+        return f"{self.env}_FILE" if self.kind == "secret" else ""
 
 
 _C, _S, _A, _E = "client", "server", "agent", "exporter"
@@ -78,6 +86,15 @@ SETTINGS: tuple[Setting, ...] = (
         "metrics_token", "", "secret", "Token that /metrics asks for (Bearer); empty = it is open.", (_S,)
     ),
     Setting("node_grace", "120s", "seconds", "Silence after which a node counts as lost.", (_S,)),
+    Setting(
+        "idle_warn",
+        "30m",
+        "seconds",
+        "Idle time of its GPUs after which a job's owner is told; empty = never.",
+        (_S,),
+    ),
+    Setting("idle_reclaim", "", "seconds", "Idle time after which a job is ended; empty = never.", (_S,)),
+    Setting("idle_exempt", "", "list", "Users whose jobs are never ended for being idle.", (_S,)),
     Setting("records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S,)),
     Setting("run_dir", "/run/labq", "path", "Where agent and exporter leave each other notes.", (_A, _E)),
     Setting(
@@ -126,15 +143,28 @@ class Settings:
         return "Settings(…)"
 
     def text(self, name: str) -> str:
-        """Return the setting as text; "" when it has no value."""
+        """Return the setting as text; "" when it has no value.
+
+        Raises:
+            BadInputError: a secret is given twice, or its file cannot be read.
+        """
         row = BY_NAME[name]
         if name in self._given:
             return self._given[name]
+        if row.env_file and self._env.get(row.env_file):
+            return self._secret(row)
         if row.env in self._env:
             return self._env[row.env]
         if self._file is None:
             self._file = read_config(config_path(self._env))
         return self._file.get(name, row.default)
+
+    def _secret(self, row: Setting) -> str:
+        if self._env.get(row.env):
+            raise BadInputError(
+                f"{row.env} and {row.env_file} are both set", f"unset {row.env}: the file is the safer place"
+            )
+        return read_secret(Path(self._env[row.env_file]).expanduser(), row.env_file)
 
     def path(self, name: str) -> Path:
         """Return the setting as an absolute path."""
@@ -164,6 +194,33 @@ class Settings:
     def items(self, name: str) -> list[str]:
         """Return a comma-separated setting as a list without empty items."""
         return [item.strip() for item in self.text(name).split(",") if item.strip()]
+
+
+def read_secret(path: Path, variable: str) -> str:
+    """Return what a file says, without its last line end.
+
+    Args:
+        path: the file.
+        variable: that named it, for messages; no message says what the file holds.
+
+    Raises:
+        BadInputError: it cannot be read, is no text, is empty, or has more than one line.
+    """
+    try:
+        said = path.read_text()
+    except UnicodeDecodeError:
+        raise BadInputError(
+            f"{variable}={path}: it is no text", "write the secret alone, on one line"
+        ) from None
+    except OSError as error:
+        raise BadInputError(
+            f"{variable}={path}: {error.strerror}", "name a file that this program's user may read"
+        ) from None
+    said = said.removesuffix("\n").removesuffix("\r")
+    if not said.strip() or "\n" in said:
+        found = "more than one line" if said.strip() else "nothing"
+        raise BadInputError(f"{variable}={path}: {found} in it", "write the secret alone, on one line")
+    return said
 
 
 def config_path(env: Mapping[str, str] | None = None) -> Path:

@@ -64,6 +64,7 @@ class JobSpec:
     #: how often a failed run is tried again
     retries: int = 0
     preemptible: bool = False
+    interactive: bool = False
     #: node constraints, all must hold: "n1", "!n2", "rack=a", "rack!=b"
     nodes: tuple[str, ...] = ()
     #: also the container's and the output folder's name part
@@ -189,6 +190,8 @@ _ROWS: tuple[Field, ...] = (
           "How often a failed run is tried again."),
     Field("preemptible", values.flag, _same, "boolean", "true or false",
           "May be stopped (SIGTERM, grace) and queued again for somebody more urgent."),
+    Field("interactive", values.flag, _same, "boolean", "true or false",
+          "A person works in it (a notebook): it is not ended for being idle."),
     Field("nodes", values.constraints, list, "array", "n1, !n2, rack=a, rack!=b", "Constraint on nodes; all must hold."),
     Field("name", values.job_name, _same, "string", "1 to 63 letters of any script, digits, . _ -", "Name of the job."),
     Field("tags", values.tags, list, "array", "1 to 63 letters, digits, . _ : = / -", "Tag to find jobs by."),

@@ -32,6 +32,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "--not-before": ("not_before", "moment"),
     "--retries": ("retries", "text"),
     "--preemptible": ("preemptible", "switch"),
+    "--interactive": ("interactive", "switch"),
     "--node": ("nodes", "commas"),
     "--name": ("name", "text"),
     "--tag": ("tags", "commas"),

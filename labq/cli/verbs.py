@@ -14,6 +14,7 @@ VERBS = {
     "wait": "wait until jobs have ended",
     "why": "why a job waits, in one sentence",
     "cancel": "stop jobs",
+    "keep": "do not end a job whose GPUs do nothing for now",
     "fetch": "get the files that a job left in /outputs",
     "note": "write a note to a job",
     "rerun": "queue the same job again, with changes if you like",
@@ -36,7 +37,7 @@ MEANT = {
     "download": "fetch", "get": "fetch", "run": "submit",
 }  # fmt: skip
 _GROUPS = (
-    ("jobs", "submit ls show logs wait why cancel fetch note rerun"),
+    ("jobs", "submit ls show logs wait why cancel keep fetch note rerun"),
     ("machines", "nodes top usage doctor drain resume user"),
     ("this machine", "up down config completion version"),
 )

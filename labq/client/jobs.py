@@ -31,7 +31,7 @@ class JobList(list["dict[str, Any]"]):
 
 
 class Jobs:
-    """``jobs``, ``job``, ``why``, ``events``, ``wait``, ``logs``, ``outputs``, ``cancel``, ``note``."""
+    """``jobs``, ``job``, ``why``, ``events``, ``wait``, ``logs``, ``outputs``, ``cancel``, ``keep``, ``note``."""
 
     session: Session
 
@@ -180,6 +180,11 @@ class Jobs:
             "POST", f"{route.job(job_id)}/cancel", body=body, repeat=True
         )
         return found
+
+    def keep(self, job_id: str, duration: str | None = None) -> Any:
+        """Spare a job whose GPUs do nothing for a while; return ``{"id", "until"}``."""
+        body = {} if duration is None else {"for": duration}
+        return self.session.json("POST", f"{route.job(job_id)}/keep", body=body)
 
     def note(self, job_id: str, note: str) -> Any:
         """Replace the note of a job."""

@@ -7,12 +7,14 @@ jobs.py         submit, move, read      nodes.py   register, heartbeat, drain
 images.py       image readiness         events.py  the event stream
 people.py       users and tokens        leader.py  the deciding loop's lease
 usage.py        seconds of GPUs that agents measured
+idle.py         what owners of idle jobs were told
 """
 
 from __future__ import annotations
 
 from labq.store.connection import Connection, connect
 from labq.store.events import Event, EventStore
+from labq.store.idle import IdleStore
 from labq.store.images import ImageStore
 from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submission
 from labq.store.leader import LeaderLease
@@ -26,6 +28,7 @@ __all__ = [
     "Event",
     "EventStore",
     "FencedError",
+    "IdleStore",
     "ImageStore",
     "JobStore",
     "LeaderLease",
@@ -56,3 +59,4 @@ class Store:
         self.events = EventStore(self.connection)
         self.people = PeopleStore(self.connection)
         self.usage = UsageStore(self.connection)
+        self.idle = IdleStore(self.connection)

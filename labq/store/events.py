@@ -6,6 +6,7 @@ moved      at, id, from, to, owner, by, lease, node, set (JSON), drop (JSON)
 noted      at, id, owner, set (JSON)
 node       at, node, what (registered, drained, resumed, lost, removed), reason
 image      at, key, node, state (preparing, ready, failed, absent)
+idle       at, id, owner, attempt, stage (1, 2), node, seconds, ends_at ("" = it is not ended)
 """
 
 from __future__ import annotations

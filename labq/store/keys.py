@@ -23,6 +23,8 @@ labq:tokens                hash    for ever          admin         SHA-256 of a 
 labq:usage                 set     while it has rows agents        names of nodes whose use is not all recorded
 labq:usage:<node>          hash    2 h once recorded agents        [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
+labq:idle:<job>            string  7 days            idle.lua      JSON [attempt, stage, when]: what its owner was told of its idleness
+labq:idle:keep:<job>       string  as asked          labq keep     it is not ended for being idle
 rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
 """
 
@@ -48,6 +50,8 @@ FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
 CURSOR = "labq:cursor:"
+IDLE = "labq:idle:"
+IDLE_KEEP = "labq:idle:keep:"
 USAGE_NODES = "labq:usage"
 USAGE = "labq:usage:"
 

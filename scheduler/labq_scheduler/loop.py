@@ -3,8 +3,9 @@
 Each turn:
     1. keep the leader's lease, or wait as a standby
     2. nodes that were silent for too long are lost
-    3. snapshot -> decide -> apply
-    4. wait until the board saw what was applied, then for the next event, the next due time or a second
+    3. owners of jobs that hold GPUs without using them are told, or the jobs ended
+    4. snapshot -> decide -> apply
+    5. wait until the board saw what was applied, then for the next event, the next due time or a second
 It may die at any line: what was moved is in Redis, what was not is decided again.
 """
 
@@ -19,6 +20,8 @@ from labq.store import Event, FencedError, LeaderLease, Store
 from labq_scheduler.apply import Messages, apply
 from labq_scheduler.board import Board
 from labq_scheduler.decide import decide
+from labq_scheduler.idle.plan import IdleRules
+from labq_scheduler.idle.watch import IdleWatch
 from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.reaper import lose_node, silent_nodes
 from labq_scheduler.snapshot import Rules
@@ -41,7 +44,13 @@ class Loop:
     """The thread that decides while it leads."""
 
     def __init__(
-        self, store: Store, board: Board, messages: Messages, rules: Rules, node_grace: float = 120.0
+        self,
+        store: Store,
+        board: Board,
+        messages: Messages,
+        rules: Rules,
+        node_grace: float = 120.0,
+        idle: IdleRules | None = None,
     ) -> None:
         """Prepare the thread.
 
@@ -51,9 +60,11 @@ class Loop:
             messages: how nodes are told.
             rules: the site's rules.
             node_grace: seconds of a node's silence that are forgiven.
+            idle: what is done about jobs that hold GPUs without using them; None = nothing.
         """
         self._store, self._board, self._messages, self._rules = store, board, messages, rules
         self._node_grace = node_grace
+        self._idle = IdleWatch(store, messages, idle or IdleRules(None, None))
         #: what it did, for the metrics
         self.passes = Passes()
         self._lease = LeaderLease(store.connection, LEASE)
@@ -140,6 +151,7 @@ class Loop:
         ):
             jobs = holding[node.name]
             self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
+        self._idle.look(self._board.nodes(), self._board.holders, now=at, fence=fence)
         snapshot = self._board.snapshot(at)
         decisions = decide(snapshot, self._rules)
         self._board.say_waits(decisions.waits)

@@ -92,7 +92,9 @@ def serve(settings: Settings, only: str | None = None) -> None:
     if not wait_for_redis(lab.store, stopper.event):
         return
     lab.store.jobs.set_keep(lab.site.keep_jobs)
-    loop = None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, Rules(), grace)
+    loop = (
+        None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, Rules(), grace, lab.site.idle)
+    )
     running: list[Callable[[], None]] = []
     if only != "loop":
         running += _start_helpers(lab)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from labq.clock import monotonic, now
+from labq.clock import monotonic, now, rfc3339
 from labq.errors import BadInputError
 from labq.job import Job
 from labq.states import FINAL
@@ -19,7 +19,7 @@ from labq_scheduler.api.follow import states
 from labq_scheduler.api.hub import Hub
 from labq_scheduler.verbs import cancel as cancelling
 from labq_scheduler.verbs import check as checking
-from labq_scheduler.verbs import listing, note, rerun, show, submit
+from labq_scheduler.verbs import keep, listing, note, rerun, show, submit
 from labq_scheduler.verbs.lab import Lab
 
 router = APIRouter(tags=["jobs"])
@@ -110,6 +110,15 @@ async def cancel_job(request: Request, job_id: str, person: User) -> Response:
     lab = lab_of(request)
     done = await in_thread(cancelling.cancel, lab, person, job_id, now=now(), grace=body.get("grace"))
     return json_answer(done)
+
+
+@router.post("/v1/jobs/{job_id}/keep", openapi_extra=schemas.body("KeepRequest", "Kept"))
+async def keep_job(request: Request, job_id: str, person: User) -> Response:
+    """Do not end the job for holding GPUs without using them, for a while. Owner or admin."""
+    body = await read_json(request)
+    submit.check_keys(body, ("for",))
+    job, seconds = await in_thread(keep.keep, lab_of(request), person, job_id, body.get("for"))
+    return json_answer({"id": job.id, "until": rfc3339(now() + seconds)})
 
 
 @router.put("/v1/jobs/{job_id}/note", openapi_extra=schemas.body("NoteRequest", "Job"))

@@ -45,6 +45,8 @@ def components() -> dict[str, Schema]:
             secrets={"type": "object", "additionalProperties": {"type": "string"}},
         ),
         "CancelRequest": _object("", grace=_text("time between SIGTERM and SIGKILL, such as 10s")),
+        "KeepRequest": _object("", **{"for": _text("a duration, such as 4h, at most 7d")}),
+        "Kept": _object("", id=_TEXT, until=_TIME),
         "NoteRequest": _object("", note=_text("up to 4,000 characters")),
         "DrainRequest": _object("", reason=_text("why, for people")),
         "UserRequest": _object("", uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL, group=_TEXT, slack_id=_TEXT),

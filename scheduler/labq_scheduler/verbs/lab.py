@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from labq.errors import BadInputError
@@ -14,9 +14,13 @@ from labq_scheduler.board import Board
 from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
+from labq_scheduler.idle.plan import IdleRules
+from labq_scheduler.idle.windows import BUCKET, LONGEST
 from labq_scheduler.records.history import History
 from labq_scheduler.usage.ledger import Ledger
 
+#: Seconds: a data set that loads for a while, or a person at lunch, is no waste.
+SHORTEST_RECLAIM = 1200.0
 _Number = TypeVar("_Number", int, float)
 
 
@@ -43,6 +47,7 @@ class Site:
     keep_contexts: float = 7 * 86400.0
     #: seconds after which a use of GPUs is charged by half
     usage_half_life: float = 7 * 86400.0
+    idle: IdleRules = field(default_factory=IdleRules)
 
     @staticmethod
     def from_settings(settings: Settings) -> Site:
@@ -59,6 +64,7 @@ class Site:
             keep_jobs=_some(settings.seconds("keep_jobs"), "keep_jobs"),
             keep_contexts=_some(settings.seconds("keep_contexts"), "keep_contexts"),
             usage_half_life=_some(settings.seconds("usage_half_life"), "usage_half_life"),
+            idle=_idle_rules(settings),
         )
 
 
@@ -74,6 +80,21 @@ class Lab:
     history: History
     ledger: Ledger
     site: Site
+
+
+def _idle_rules(settings: Settings) -> IdleRules:
+    warn, reclaim = settings.seconds("idle_warn"), settings.seconds("idle_reclaim")
+    if reclaim is not None and not SHORTEST_RECLAIM <= reclaim <= LONGEST:
+        raise BadInputError(
+            f"LABQ_IDLE_RECLAIM={settings.text('idle_reclaim')!r} is not legal",
+            "write a time from 20m to 48h, such as 2h; or leave it empty, and nothing is ended",
+        )
+    if warn is not None and not BUCKET <= warn <= LONGEST:
+        raise BadInputError(
+            f"LABQ_IDLE_WARN={settings.text('idle_warn')!r} is not legal",
+            "write a time from 1m to 48h, such as 30m; or set it empty, and nobody is told",
+        )
+    return IdleRules(warn, reclaim, frozenset(settings.items("idle_exempt")))
 
 
 def _allowed(text: str) -> AllowedMount:

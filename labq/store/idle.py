@@ -1,0 +1,79 @@
+"""What owners of idle jobs were told, and which of them are kept for a while."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from labq.job import Job
+from labq.store import keys
+from labq.store.connection import Connection, answers
+
+
+class IdleStore:
+    """Warnings and snoozes by job."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use ``connection``."""
+        self._redis = connection
+
+    @answers
+    def tell(self, job: Job, stage: int, *, idle: float, ends_at: float | None, now: float) -> bool:
+        """Note that the owner is told, with the event that tells; once for each attempt and stage.
+
+        Args:
+            job: the job.
+            stage: 1 or 2.
+            idle: seconds for which it has been idle.
+            ends_at: seconds since the epoch at which it will be ended; None = it will not.
+            now: seconds since the epoch.
+
+        Returns:
+            False when that was told before; nothing is written then.
+        """
+        ends = "" if ends_at is None else f"{ends_at:.3f}"
+        args: list[str | int | float] = [
+            job.id,
+            job.attempt,
+            stage,
+            now,
+            job.owner,
+            job.node or "",
+            f"{idle:.0f}",
+            ends,
+        ]
+        (told,) = self._redis.script("idle", args)
+        return bool(told == "1")
+
+    @answers
+    def told(self, ids: Sequence[str]) -> dict[str, tuple[int, int, float]]:
+        """Return (attempt, stage, when) by job id, of those whose owners were told something."""
+        pipe = self._redis.client.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.get(keys.IDLE + job_id)
+        found = zip(ids, pipe.execute(), strict=True)
+        return {
+            job_id: (int(a), int(s), float(t))
+            for job_id, text in found
+            if text
+            for a, s, t in [json.loads(text)]
+        }
+
+    @answers
+    def forget(self, job_id: str) -> None:
+        """Note that it works again: what comes later is told anew."""
+        self._redis.client.delete(keys.IDLE + job_id)
+
+    @answers
+    def keep(self, job_id: str, seconds: float) -> None:
+        """Do not end the job for being idle for so long, and begin to warn anew after it."""
+        pipe = self._redis.client.pipeline(transaction=True)
+        pipe.set(keys.IDLE_KEEP + job_id, "1", px=int(seconds * 1000))
+        pipe.delete(keys.IDLE + job_id)
+        pipe.execute()
+
+    @answers
+    def kept(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the jobs that are kept now."""
+        found = self._redis.client.mget([keys.IDLE_KEEP + job_id for job_id in ids]) if ids else []
+        return {job_id for job_id, value in zip(ids, found, strict=True) if value}
