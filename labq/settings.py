@@ -27,7 +27,7 @@ class Setting:
     #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret"
     kind: str
     help: str
-    #: which programs read it: "client", "server", "agent", "exporter"
+    #: which programs read it: "client", "server", "agent", "exporter", "notifier"
     used_by: tuple[str, ...]
 
     @property
@@ -41,16 +41,20 @@ class Setting:
         return f"{self.env}_FILE" if self.kind == "secret" else ""
 
 
-_C, _S, _A, _E = "client", "server", "agent", "exporter"
+_C, _S, _A, _E, _N = "client", "server", "agent", "exporter", "notifier"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("server", "http://127.0.0.1:7580", "text", "Address of the labq server.", (_C, _A)),
     Setting("token", "", "secret", "Token that says who you are.", (_C,)),
     Setting(
-        "data_dir", "~/.local/share/labq", "path", "Where the server or the agent keeps its files.", (_S, _A)
+        "data_dir",
+        "~/.local/share/labq",
+        "path",
+        "Where the server or the agent keeps its files.",
+        (_S, _A, _N),
     ),
     Setting(
-        "redis_url", "", "secret", "Redis to use; `labq up` starts its own when this is empty.", (_S, _A)
+        "redis_url", "", "secret", "Redis to use; `labq up` starts its own when this is empty.", (_S, _A, _N)
     ),
     Setting("host", "127.0.0.1", "text", "Address that the server listens on.", (_S,)),
     Setting("port", "7580", "int", "Port that the server listens on.", (_S,)),
@@ -59,6 +63,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("gpus", "auto", "text", "auto (NVML), none, or simulated by name: sim:2xRTX-4090-24GB.", (_A,)),
     Setting("node_cpus", "", "text", "Cores that jobs may use on this node; empty = all.", (_A,)),
     Setting("node_memory", "", "text", "Main memory that jobs may use; empty = all but 1 GB or 10 %.", (_A,)),
+    Setting(
+        "node_address",
+        "",
+        "text",
+        "Name or address where Prometheus finds this node; empty = where it speaks to the server from.",
+        (_A,),
+    ),
     Setting("node_labels", "", "list", "Labels of this node for constraints: rack=a,group=vision.", (_A,)),
     Setting(
         "mounts", "", "list", "Directories of the node that jobs may mount: /data:ro,/scratch:rw.", (_S, _A)
@@ -85,6 +96,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "metrics_token", "", "secret", "Token that /metrics asks for (Bearer); empty = it is open.", (_S,)
     ),
+    Setting(
+        "targets_dir", "", "path", "Write the nodes that Prometheus scrapes there; empty = nowhere.", (_S,)
+    ),
     Setting("node_grace", "120s", "seconds", "Silence after which a node counts as lost.", (_S,)),
     Setting(
         "idle_warn",
@@ -95,7 +109,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("idle_reclaim", "", "seconds", "Idle time after which a job is ended; empty = never.", (_S,)),
     Setting("idle_exempt", "", "list", "Users whose jobs are never ended for being idle.", (_S,)),
-    Setting("records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S,)),
+    Setting(
+        "records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S, _N)
+    ),
     Setting("run_dir", "/run/labq", "path", "Where agent and exporter leave each other notes.", (_A, _E)),
     Setting(
         "dcgm_jobs_dir", "", "path", "Write job ids there for dcgm-exporter's --hpc-job-mapping-dir.", (_A,)
@@ -104,7 +120,7 @@ SETTINGS: tuple[Setting, ...] = (
         "jobstats_dir", "", "path", "Write job and uid of each GPU there for Princeton's jobstats.", (_A,)
     ),
     Setting("exporter_host", "127.0.0.1", "text", "Address that the exporter listens on.", (_E,)),
-    Setting("exporter_port", "9746", "int", "Port that the exporter listens on.", (_E,)),
+    Setting("exporter_port", "9746", "int", "Port that the exporters listen on.", (_E, _S)),
     Setting("exporter_interval", "1s", "seconds", "Time between two looks at the GPUs.", (_E,)),
     Setting(
         "exporter_web_config", "", "path", "File with TLS and basic auth, as for other exporters.", (_E,)
@@ -114,7 +130,27 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "stamp_key", "/var/lib/labq-stamp/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)
     ),
-    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E)),
+    Setting(
+        "notify", "auto", "text", "on, off, or auto: `labq up` notifies when Slack or SMTP is set.", (_N,)
+    ),
+    Setting("slack_bot_token", "", "secret", "Bot token (xoxb-…) of the lab's Slack app.", (_N,)),
+    Setting("slack_app_token", "", "secret", "App token (xapp-…): /labq and buttons in Slack.", (_N,)),
+    Setting("slack_api_url", "https://slack.com/api/", "text", "Slack's API; for tests and gateways.", (_N,)),
+    Setting("smtp_host", "", "text", "Mail server for notices by e-mail; empty = none are sent.", (_N,)),
+    Setting("smtp_port", "587", "int", "Port of the mail server.", (_N,)),
+    Setting("smtp_tls", "starttls", "text", "starttls, tls (from the first byte, port 465) or none.", (_N,)),
+    Setting("smtp_user", "", "text", "Name at the mail server; empty = do not log in.", (_N,)),
+    Setting("smtp_password", "", "secret", "Password at the mail server.", (_N,)),
+    Setting("smtp_from", "labq@localhost", "text", "Sender of notices by e-mail.", (_N,)),
+    Setting("notify_webhook_private", "0", "int", "1 lets webhooks reach this machine and the LAN.", (_N,)),
+    Setting(
+        "notify_give_up", "1d", "seconds", "How long a notice is tried before it is a dead letter.", (_N,)
+    ),
+    Setting(
+        "public_url", "", "text", "Address of the server for people's browsers; notices link there.", (_N,)
+    ),
+    Setting("grafana_url", "", "text", "Address of Grafana; notices link to the job's dashboard.", (_N,)),
+    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E, _N)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}
 
@@ -197,14 +233,14 @@ class Settings:
 
 
 def read_secret(path: Path, variable: str) -> str:
-    """Return what a file says, without its last line end.
+    """Return what a file says, without its last line end; an empty file is an empty value, as of a variable.
 
     Args:
         path: the file.
         variable: that named it, for messages; no message says what the file holds.
 
     Raises:
-        BadInputError: it cannot be read, is no text, is empty, or has more than one line.
+        BadInputError: it cannot be read, is no text, or has more than one line.
     """
     try:
         said = path.read_text()
@@ -217,9 +253,10 @@ def read_secret(path: Path, variable: str) -> str:
             f"{variable}={path}: {error.strerror}", "name a file that this program's user may read"
         ) from None
     said = said.removesuffix("\n").removesuffix("\r")
-    if not said.strip() or "\n" in said:
-        found = "more than one line" if said.strip() else "nothing"
-        raise BadInputError(f"{variable}={path}: {found} in it", "write the secret alone, on one line")
+    if "\n" in said:
+        raise BadInputError(
+            f"{variable}={path} has more than one line", "write the secret alone, on one line"
+        )
     return said
 
 

@@ -37,6 +37,8 @@ def run(options: Any) -> int:
         source = (
             "flag"
             if given
+            else row.env_file
+            if row.env_file and os.environ.get(row.env_file)
             else row.env
             if row.env in os.environ
             else str(path)
