@@ -97,7 +97,7 @@ def serve(settings: Settings, only: str | None = None) -> None:
     )
     running: list[Callable[[], None]] = []
     if only != "loop":
-        running += _start_helpers(lab)
+        running += _start_helpers(lab, settings)
     follower = UsageFollower(lab.store, lab.ledger, None if only == "loop" else lab.history)
     follower.start()
     running.append(follower.stop)
@@ -135,7 +135,7 @@ def wait_for_redis(store: Store, stop: threading.Event) -> bool:
     return False
 
 
-def _start_helpers(lab: Lab) -> list[Callable[[], None]]:
+def _start_helpers(lab: Lab, settings: Settings) -> list[Callable[[], None]]:
     from labq_scheduler.janitor import Janitor
     from labq_scheduler.records.recorder import Recorder
 
@@ -146,7 +146,19 @@ def _start_helpers(lab: Lab) -> list[Callable[[], None]]:
     lab.board.subscribe(recorder.wake)
     recorder.start()
     janitor.start()
-    return [recorder.stop, janitor.stop]
+    stops = [recorder.stop, janitor.stop]
+    if settings.text("targets_dir"):
+        from labq_scheduler.targets import Targets
+
+        targets = Targets(
+            settings.path("targets_dir"),
+            settings.number("exporter_port"),
+            lambda: [node for node, _ in lab.board.nodes()],
+        )
+        lab.board.subscribe(targets.notice)
+        targets.start()
+        stops.append(targets.stop)
+    return stops
 
 
 def _stop_all(stops: list[Callable[[], None]]) -> None:

@@ -15,6 +15,10 @@ from labq.units import parse_bytes
 from labq_worker.sim_gpus import PREFIX
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+#: A host name, IPv4, or IPv6 with or without brackets.
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"
+)
 _LABEL = re.compile(r"^[A-Za-z][\w.-]{0,62}=[\w./-]{1,63}$")
 
 
@@ -35,6 +39,8 @@ class AgentConfig:
     redis_url: str = field(repr=False)
     server: str
     node_token: str = field(default="", repr=False)
+    #: where Prometheus finds this node; "" = where it speaks to the server from
+    address: str = ""
     #: the server reads our data directory: nothing is shipped
     shared_files: bool = False
     #: "auto", "none" or "sim:…"
@@ -89,6 +95,7 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
         redis_url=redis_url,
         server=settings.text("server"),
         node_token=settings.text("node_token"),
+        address=_address(settings.text("node_address")),
         shared_files=bool(settings.number("shared_files")),
         gpus=gpus,
         cpus=parse_cpus(cpus) if cpus else None,
@@ -103,6 +110,14 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
         engines=engine_sockets(settings.items("engines"), docker_host),
         stamp_key=settings.path("stamp_key"),
     )
+
+
+def _address(said: str) -> str:
+    if said and not _ADDRESS.fullmatch(said):
+        raise BadInputError(
+            f"LABQ_NODE_ADDRESS={said!r} is not legal", "write a name or an address without a port: 10.0.0.5"
+        )
+    return said
 
 
 def parse_labels(items: list[str]) -> dict[str, str]:

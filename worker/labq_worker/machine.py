@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 #: Left to the system: 10 %, at most 1 GB.
 RESERVE, RESERVE_PART = 2**30, 10
@@ -13,6 +14,28 @@ RESERVE, RESERVE_PART = 2**30, 10
 def hostname() -> str:
     """Return the machine's name."""
     return socket.gethostname()
+
+
+def address_towards(server: str) -> str:
+    """Return the address of this machine that a server sees, such as ``10.0.0.5``; "" when there is none.
+
+    Nothing is sent: the kernel chooses the way of a datagram when it is addressed.
+
+    Args:
+        server: URL of the server.
+    """
+    try:
+        parts = urlsplit(server)
+        if not parts.hostname:
+            return ""
+        family, kind, _, _, where = socket.getaddrinfo(
+            parts.hostname, parts.port or 80, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as line:
+            line.connect(where)
+            return str(line.getsockname()[0])
+    except (OSError, ValueError, UnicodeError):
+        return ""
 
 
 def usable_memory(total: int) -> int:
