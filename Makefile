@@ -4,11 +4,11 @@ SHELL := /bin/bash
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine bases demo lint test bench fmt clean
+.PHONY: help venv engine bases demo lint test bench dashboards fmt clean
 
 # Show this list.
 help:
-	@awk '/^# /{text=substr($$0,3)} /^[a-z]+:/{sub(":.*","",$$1); if (text) printf "  make %-8s %s\n", $$1, text} !/^#/{text=""}' $(MAKEFILE_LIST)
+	@awk '/^# /{text=substr($$0,3)} /^[a-z]+:/{sub(":.*","",$$1); if (text) printf "  make %-10s %s\n", $$1, text} !/^#/{text=""}' $(MAKEFILE_LIST)
 
 # Make .venv with labq (editable) and its tools; again only when pyproject.toml changed.
 venv:
@@ -37,6 +37,10 @@ test:
 # Measure, and print a table; needs a quiet machine.
 bench: venv engine bases
 	@.venv/bin/python tests/bench/run.py
+
+# Write the Grafana dashboards and their page in docs/reference from dashboards/labq_dashboards.
+dashboards: venv
+	@.venv/bin/python scripts/gen_dashboards
 
 # Format the code and fix what can be fixed by itself.
 fmt: venv
