@@ -136,22 +136,27 @@ held = bars(
     Query(f"sort_desc(sum by (user) (rate(labq_gpu_user_held_seconds_total{{{NODE}}}[5m])) > 0.01)", "{{user}}"),
 )  # fmt: skip
 
+FOREIGN = NODE + ', job_id=""'
+_SAME = "node, gpu, user, what"
 foreign = rows(
     About(
         8, "Who is outside the queue",
-        "Everybody who holds a GPU without a job: what it is, how that is known (the rule), since when, and how much memory.",
+        "Everybody who holds a GPU without a job: what it is, how that is known (the rule), since when, and how much memory it takes.",
         "none", "Nobody: everybody uses the queue",
     ),
     [
-        Query("max by (node, gpu, user, what, source) ("
-              + promql.holder("labq_gpu_holder_info", NODE + ', job_id=""') + ")"),
+        Query(f"max by ({_SAME}, source) ({promql.holder('labq_gpu_holder_info', FOREIGN)})"),
+        Query(f"min by ({_SAME}) ({promql.holder('labq_gpu_holder_start_time_seconds', FOREIGN)}) * 1000"),
+        Query(f"sum by ({_SAME}) ({promql.holder('labq_gpu_holder_memory_used_bytes', FOREIGN)})"),
     ],
     [
         PERSON,
-        Column("node", "Node", width=120),
+        Column("node", "Node", width=100),
         Column("gpu", "GPU", width=60),
         Column("what", "What"),
-        Column("source", "Known by", width=120),
+        Column("source", "Known by", width=90),
+        Column("B", "Since", "dateTimeFromNow", width=110),
+        Column("C", "Memory", "bytes", width=90, decimals=1),
     ],
     sort=(("Person", False),),
 )  # fmt: skip
@@ -165,7 +170,7 @@ PAGE = frame.Page(
         frame.Row(4, [(5, free), (11, others), (4, outside), (4, nobodys)]),
         frame.Row(13, [(24, who)]),
         frame.Row(10, [(24, day)]),
-        frame.Row(8, [(7, held), (10, foreign), (7, help_)]),
+        frame.Row(8, [(6, held), (12, foreign), (6, help_)]),
     ],
     variables=[frame.node()],
     refresh="30s",
