@@ -22,6 +22,10 @@ START = "labq_worker.tasks.start_attempt"  # (job id, attempt, lease token)
 STOP = "labq_worker.tasks.stop_attempt"  # (job id, attempt, lease token)
 PREPARE = "labq_worker.tasks.prepare_image"  # (image key, job id whose spec says how)
 
+#: RQ queue of the notifier, and the one function that it obeys.
+CONTROL_QUEUE = "control"
+DELIVER = "labq_scheduler.notify.deliver"  # (notice id)
+
 #: Labels of every container that labq starts.
 LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE = "labq.job", "labq.attempt", "labq.lease"
 LABEL_OWNER, LABEL_GPUS, LABEL_NODE = "labq.owner", "labq.gpus", "labq.node"

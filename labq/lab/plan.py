@@ -29,6 +29,8 @@ class Plan:
     redis_url: str
     mounts: str = ""
     labels: str = ""
+    #: whether labq-notifier runs, too
+    notify: bool = False
 
     @property
     def server(self) -> str:
@@ -59,6 +61,10 @@ def make_plan(settings: Settings, hostname: str) -> Plan:
             f"--gpus {gpus!r} is not legal",
             "write auto, none, or simulated ones by name: sim:2xRTX-4090-24GB",
         )
+    told = settings.text("notify")
+    if told not in {"on", "off", "auto"}:
+        raise BadInputError(f"LABQ_NOTIFY {told!r} is not legal", "write on, off or auto")
+    channels = bool(settings.text("slack_bot_token") or settings.text("smtp_host"))
     return Plan(
         data_dir=settings.path("data_dir"),
         host=settings.text("host"),
@@ -68,6 +74,7 @@ def make_plan(settings: Settings, hostname: str) -> Plan:
         redis_url=settings.text("redis_url"),
         mounts=settings.text("mounts"),
         labels=settings.text("node_labels"),
+        notify=told == "on" or (told == "auto" and channels),
     )
 
 

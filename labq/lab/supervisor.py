@@ -1,4 +1,4 @@
-"""Starts Redis, server and agent of one machine, watches them, and stops them. Jobs outlive all of it."""
+"""Starts Redis, server, agent and perhaps the notifier of one machine, watches them, and stops them. Jobs outlive all of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from labq.lab.welcome import already_up, welcome
 #: Seconds in which a part must be ready; a Redis with much to load may take long.
 _READY = {"redis": 120.0, "server": 60.0, "agent": 60.0}
 #: Seconds between SIGTERM and SIGKILL of a part.
-PATIENCE = {"agent": 20.0, "server": 15.0, "redis": 30.0}
+PATIENCE = {"agent": 20.0, "notifier": 20.0, "server": 15.0, "redis": 30.0}
 #: The order in which parts are stopped.
-STOP_ORDER = ("agent", "server", "redis")
+STOP_ORDER = ("agent", "notifier", "server", "redis")
 _POLL = 0.2
 
 
@@ -92,6 +92,8 @@ class Supervisor:
         self._wait(agent, lambda: _node(client, plan.node) is not None)
         if self._stop.is_set():
             return
+        if plan.notify:  # nobody waits for it: jobs run without it
+            self._begin("notifier", [sys.executable, "-m", "labq_scheduler.notify"], env)
         hints = configure(plan, person, token, os.environ)
         for line in welcome(plan, _node(client, plan.node) or {}, hints):
             self._report(line)

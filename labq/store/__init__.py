@@ -7,6 +7,7 @@ jobs.py         submit, move, read      nodes.py   register, heartbeat, drain
 images.py       image readiness         events.py  the event stream
 people.py       users and tokens        leader.py  the deciding loop's lease
 usage.py        seconds of GPUs that agents measured
+notices.py      what people are to be told      messages.py  taking messages of an RQ queue (imported where it is used)
 idle.py         what owners of idle jobs were told
 """
 
@@ -19,6 +20,7 @@ from labq.store.images import ImageStore
 from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submission
 from labq.store.leader import LeaderLease
 from labq.store.nodes import NodeStore
+from labq.store.notices import NewNotice, Notice, NoticeStore
 from labq.store.people import PeopleStore, Person
 from labq.store.usage import UsageStore
 
@@ -32,7 +34,10 @@ __all__ = [
     "ImageStore",
     "JobStore",
     "LeaderLease",
+    "NewNotice",
     "NodeStore",
+    "Notice",
+    "NoticeStore",
     "PeopleStore",
     "Person",
     "StaleError",
@@ -59,4 +64,5 @@ class Store:
         self.events = EventStore(self.connection)
         self.people = PeopleStore(self.connection)
         self.usage = UsageStore(self.connection)
+        self.notices = NoticeStore(self.connection)
         self.idle = IdleStore(self.connection)

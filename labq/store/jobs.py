@@ -254,6 +254,13 @@ class JobStore:
         return [f"{array_id}.{index}" for index in json.loads(text)] if text else []
 
     @answers
+    def array_is_over(self, array_id: str) -> bool:
+        """Return whether all tasks of an array have ended; False, too, when Redis has forgotten it."""
+        key = keys.ARRAY + check_job_id(array_id)
+        array, left = self._redis.client.pipeline().exists(key).exists(f"{key}:left").execute()
+        return bool(array) and not left
+
+    @answers
     def active_ids(self) -> list[str]:
         """Return the ids of all jobs that are not final, in order of submission."""
         return list(self._redis.client.zrange(keys.ACTIVE, 0, -1))

@@ -22,6 +22,21 @@ labq:users                 hash    for ever          admin         user -> JSON 
 labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
 labq:usage                 set     while it has rows agents        names of nodes whose use is not all recorded
 labq:usage:<node>          hash    2 h once recorded agents        [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
+labq:notify                hash    for ever          people        user -> JSON of their preferences (labq/notify.py)
+labq:notice:<id>           hash    14 days at end    notice_*      lane, kind, state (made, sending, sent, dead), tries, error, place, …
+labq:notice:<id>:items     list    with the notice   notice_make   JSON, one for each thing that it tells
+labq:notices:lane:<user>   list    while not empty   notice_*      ids of the notices that a person is still to be told, in order
+labq:notices:lanes         zset    while not empty   notice_*      user -> when the first of the lane is tried
+labq:notices:held          zset    while not empty   notice_*      notices held back (quiet hours, digests), score = until when
+labq:notices:gather:<name> string  14 days           notice_make   the held notice that more of the same is added to
+labq:notices:recent:<name> string  a minute          notice_make   one of these was just made: the next are gathered
+labq:notices:lock:<user>   string  for ever          notice_take   token of the notifier that sends from the lane
+labq:notices:process:<t>   string  10 s              notifier      that notifier lives
+labq:notices:alive         string  10 s              notifier      some notifier lives; the kinds of channels that it sends to
+labq:notices:pause:<kind>  string  as Slack says     notifier      send nothing of that kind until it is gone (429)
+labq:notices:seen:<id>     string  1 hour            notifier      a request of Slack that was answered
+labq:notices:dead          zset    newest 1,000      notice_*      dead letters, score = when
+labq:notices:counts        hash    for ever          notice_settle "<kind> sent" or "<kind> dead" -> how many
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
 labq:idle:<job>            string  7 days            idle.lua      JSON [attempt, stage, when]: what its owner was told of its idleness
 labq:idle:keep:<job>       string  as asked          labq keep     it is not ended for being idle
@@ -54,6 +69,13 @@ IDLE = "labq:idle:"
 IDLE_KEEP = "labq:idle:keep:"
 USAGE_NODES = "labq:usage"
 USAGE = "labq:usage:"
+NOTIFY = "labq:notify"
+NOTICE = "labq:notice:"
+NOTICES = "labq:notices:"
+NOTICE_LANES = "labq:notices:lanes"
+NOTICE_HELD = "labq:notices:held"
+NOTICE_DEAD = "labq:notices:dead"
+NOTICE_COUNTS = "labq:notices:counts"
 
 #: Events kept; a reader that is further behind starts again from the records.
 MAX_EVENTS = 200_000

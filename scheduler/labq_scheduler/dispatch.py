@@ -1,4 +1,4 @@
-"""Messages to agents through RQ. The only importer of rq on this side.
+"""Messages to agents, and to the notifier, through RQ. The only importer of rq on this side.
 
 A message is a hint (labq/wire.py): the agent looks up the truth in the store, so a message that is lost,
 late or doubled does no harm. JSON only: nothing on these queues is ever unpickled.
@@ -22,7 +22,7 @@ FAILURE_TTL = 86_400
 
 
 class Dispatcher:
-    """Sends messages to the queues of nodes."""
+    """Sends messages to the queues of nodes and of the notifier."""
 
     def __init__(self, redis_url: str) -> None:
         """Open lazily. RQ wants a client of its own, one that does not decode."""
@@ -31,25 +31,32 @@ class Dispatcher:
 
     def start(self, node: str, job_id: str, attempt: int, lease: str) -> None:
         """Tell a node to start an attempt."""
-        self._send(node, wire.START, [job_id, attempt, lease])
+        self._send(wire.queue_name(node), wire.START, [job_id, attempt, lease])
 
     def stop(self, node: str, job_id: str, attempt: int, lease: str) -> None:
         """Tell a node to stop an attempt, as the job's record says."""
-        self._send(node, wire.STOP, [job_id, attempt, lease])
+        self._send(wire.queue_name(node), wire.STOP, [job_id, attempt, lease])
 
     def prepare(self, node: str, image_key: str, job_id: str) -> None:
         """Tell a node to build or pull an image."""
-        self._send(node, wire.PREPARE, [image_key, job_id])
+        self._send(wire.queue_name(node), wire.PREPARE, [image_key, job_id])
 
-    def _send(self, node: str, function: str, args: list[Any]) -> None:
-        queue = self._queues.get(node)
+    def deliver(self, notice_id: str, ttl: int) -> None:
+        """Tell the notifier to work the lane of a notice.
+
+        Args:
+            notice_id: of the first notice of the lane.
+            ttl: seconds after which it is told again anyway.
+        """
+        self._send(wire.CONTROL_QUEUE, wire.DELIVER, [notice_id], ttl)
+
+    def _send(self, name: str, function: str, args: list[Any], ttl: int = MESSAGE_TTL) -> None:
+        queue = self._queues.get(name)
         if queue is None:
-            queue = self._queues[node] = Queue(
-                wire.queue_name(node), connection=self._redis, serializer=JSONSerializer
-            )
+            queue = self._queues[name] = Queue(name, connection=self._redis, serializer=JSONSerializer)
         try:
             queue.enqueue_call(
-                func=function, args=args, ttl=MESSAGE_TTL, result_ttl=0, failure_ttl=FAILURE_TTL, timeout=60
+                func=function, args=args, ttl=ttl, result_ttl=0, failure_ttl=FAILURE_TTL, timeout=60
             )
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise UnavailableError(f"Redis does not answer ({type(error).__name__})") from error

@@ -17,9 +17,9 @@ FOREIGN = {
     "redis": (
         "labq/store/connection.py",
         "scheduler/labq_scheduler/dispatch.py",
-        "worker/labq_worker/rq_worker.py",
+        "labq/store/messages.py",
     ),
-    "rq": ("scheduler/labq_scheduler/dispatch.py", "worker/labq_worker/rq_worker.py"),
+    "rq": ("scheduler/labq_scheduler/dispatch.py", "labq/store/messages.py"),
     "docker": (
         "worker/labq_worker/containers.py",
         "worker/labq_worker/engine_errors.py",
@@ -28,6 +28,8 @@ FOREIGN = {
     "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py"),
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),
     "fastapi": ("scheduler/labq_scheduler/api/",),
+    "slack_sdk": ("scheduler/labq_scheduler/notify/slack",),
+    "smtplib": ("scheduler/labq_scheduler/notify/mail.py",),
     "prometheus_client": ("scheduler/labq_scheduler/metrics/page.py", "exporter/labq_exporter/"),
 }
 

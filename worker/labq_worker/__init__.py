@@ -10,7 +10,7 @@ Pure, and therefore tested without an engine:
     sim_gpus.py         sim:2xRTX-4090-24GB                     gpu_health.py    which GPU is not well
     paths.py            where files are                         config.py        settings -> AgentConfig
 
-Each the only importer of its library: containers.py (docker), rq_worker.py (rq).
+containers.py is the only importer of docker; messages come through labq/store/messages.py (rq).
 
     agent.py      puts the parts together         attempts.py   what this agent works on right now
     runner.py     the life of one attempt         finish.py     its end, told to the store until it knows

@@ -13,6 +13,8 @@ from labq.clock import now
 from labq.errors import UnavailableError
 from labq.node import Gpu, Node
 from labq.store import Store
+from labq.store.messages import TakeWork
+from labq.wire import queue_name
 from labq_worker import machine, tasks
 from labq_worker.adopt import Reconciler
 from labq_worker.attempts import Attempt, Attempts
@@ -31,7 +33,6 @@ from labq_worker.lease_notes import LeaseNotes
 from labq_worker.paths import Paths
 from labq_worker.places import PlaceMaker
 from labq_worker.retry import until_it_answers
-from labq_worker.rq_worker import TakeWork
 from labq_worker.runner import Runner
 from labq_worker.server import Server
 from labq_worker.shipping import Shipper
@@ -105,7 +106,9 @@ class Agent:
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. In the main thread."""
         tasks.use(self)
-        take_work = TakeWork(self.config.redis_url, self.config.name, tasks.OBEYED, on_stop=self._leave_soon)
+        name = self.config.name
+        queue = queue_name(name)
+        take_work = TakeWork(self.config.redis_url, queue, name, tasks.OBEYED, on_stop=self._leave_soon)
         until_it_answers(lambda: self.reconcile(sure=True), "reconcile containers and leases")
         until_it_answers(self.heartbeat.register, "register this node")
         self.heartbeat.start()
@@ -208,6 +211,9 @@ def _node(config: AgentConfig, gpus: tuple[Gpu, ...], info: EngineInfo, driver: 
         "engine": f"Docker {info.version}",
         "cgroups": f"v{info.cgroup_version} ({info.cgroup_driver})",
     }
+    # Where Prometheus finds the exporters of this machine (labq_scheduler/targets.py); without it, by its name.
+    if address := config.address or machine.address_towards(config.server):
+        facts["address"] = address
     if driver:
         facts["driver"] = driver
     if any(gpu.simulated for gpu in gpus):

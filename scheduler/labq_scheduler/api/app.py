@@ -20,6 +20,7 @@ from labq_scheduler.api import (
     logs,
     metrics,
     nodes,
+    notify,
     schemas,
     usage,
     users,
@@ -56,7 +57,7 @@ def create_app(lab: Lab, loop: Deciding | None = None, metrics_token: str = "") 
     app.state.metrics_token = metrics_token
     app.state.doorkeeper = Doorkeeper(lab.store.people)
     errors.install(app)
-    for module in (jobs, logs, nodes, usage, contexts, images, users, agent, health, metrics):
+    for module in (jobs, logs, nodes, usage, notify, contexts, images, users, agent, health, metrics):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
     _describe(app)

@@ -50,6 +50,10 @@ def components() -> dict[str, Schema]:
         "NoteRequest": _object("", note=_text("up to 4,000 characters")),
         "DrainRequest": _object("", reason=_text("why, for people")),
         "UserRequest": _object("", uid=_INT, gid=_INT, admin=_BOOL, agent=_BOOL, group=_TEXT, slack_id=_TEXT),
+        "NotifyRequest": _object("What is not named stays; null = the default.", **_NOTIFY),
+        "Notify": _object("What you are told.", **_NOTIFY, problem=_maybe(_TEXT), waiting=_INT),
+        "NotifyTest": _object("", id=_TEXT, channel=_TEXT),
+        "DeadLetter": _object("A notice that could not be sent.", **_DEAD_LETTER),
         "Submitted": _object(
             "What was made.",
             id=_text("of the job or the array"),
@@ -295,6 +299,12 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _STATE: Schema = {"type": "string", "enum": [str(state) for state in JobState]}
 _ERRORS: Schema = {"default": {**_json(_ref("Error"), "what is wrong, and what to do next")}}
 
+_NOTIFY: dict[str, Schema] = {
+    "events": _list(_TEXT), "channel": _TEXT, "quiet": _TEXT, "zone": _TEXT, "digest": _BOOL, "longer_than": _NUMBER,
+}  # fmt: skip
+_DEAD_LETTER: dict[str, Schema] = {
+    "id": _TEXT, "user": _TEXT, "kind": _TEXT, "job": _TEXT, "made_at": _TIME, "tries": _INT, "error": _TEXT,
+}  # fmt: skip
 _USAGE_ROW: dict[str, Schema] = {
     "key": _maybe(_text("null in the total")),
     "jobs": _text("jobs that ran in the window") | {"type": "integer"},

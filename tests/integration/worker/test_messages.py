@@ -47,7 +47,7 @@ def test_foreign_messages(node: AgentNode, tmp_path: Path) -> None:
     assert said.count("is no id of a message") == 4
     assert node._workers() == {worker}  # it went on, and was not made anew
     assert "is a pickle" in said
-    assert "'os.system' is not one that an agent obeys" in said
+    assert "'os.system' is not one that is obeyed here" in said
     wait_for(lambda: node.queue.count == 0, 5, "the queue to be empty")
     left = wait_for(lambda: not list(node.queue.connection.scan_iter("rq:job:*")), 5, "no rubbish in Redis")
     assert left

@@ -1,10 +1,10 @@
-"""Takes this node's messages from RQ. The only importer of rq (and of the Redis client that rq wants).
+"""Takes messages of one queue from RQ: a node's agent its own, the notifier those of `control`.
 
 A message is short and idempotent, and is handed over at once: a container's days of life are never an RQ job's.
 So what RQ does around long jobs (executions, heartbeats, registries, results; some 50 commands to Redis for each)
 is left out: take, check, hand over, delete.
 
-Nothing is ever unpickled: the payload is read as JSON and its function compared with the three that an agent obeys.
+Nothing is ever unpickled: the payload is read as JSON and its function compared with the few that the reader obeys.
 What is anything else is refused, logged and removed.
 """
 
@@ -30,7 +30,6 @@ from rq.utils import as_text
 from rq.utils import now as rq_now
 
 from labq.clock import monotonic
-from labq.wire import queue_name
 
 log = logging.getLogger(__name__)
 #: Seconds until Redis is asked again.
@@ -45,7 +44,7 @@ Handler = Callable[..., None]
 
 
 class RefusedError(Exception):
-    """A message that no agent obeys; says why."""
+    """A message that nobody here obeys; says why."""
 
 
 def read_message(data: bytes, obeyed: Mapping[str, tuple[type, ...]]) -> tuple[str, list[Any]]:
@@ -53,7 +52,7 @@ def read_message(data: bytes, obeyed: Mapping[str, tuple[type, ...]]) -> tuple[s
 
     Args:
         data: the payload as RQ keeps it: perhaps compressed, JSON ``[function, instance, args, kwargs]``.
-        obeyed: the functions that an agent obeys, with the types of their arguments.
+        obeyed: the functions that the reader obeys, with the types of their arguments.
 
     Raises:
         RefusedError: it is not one of these, or is not JSON (a pickle is not).
@@ -69,7 +68,7 @@ def read_message(data: bytes, obeyed: Mapping[str, tuple[type, ...]]) -> tuple[s
     name, instance, args, kwargs = body
     types = obeyed.get(name)
     if types is None or instance is not None or kwargs:
-        raise RefusedError(f"function {name[:100]!r} is not one that an agent obeys")
+        raise RefusedError(f"function {name[:100]!r} is not one that is obeyed here")
     if not isinstance(args, list) or len(args) != len(types):
         raise RefusedError(f"{name} takes {len(types)} arguments")
     for value, kind_of in zip(args, types, strict=True):
@@ -96,8 +95,8 @@ class RawQueue(Queue):
         return None
 
 
-class NodeWorker(SimpleWorker):
-    """RQ's worker, in the main thread, for one node's queue."""
+class QueueWorker(SimpleWorker):
+    """RQ's worker, in the main thread, for one queue."""
 
     queue_class = RawQueue
     exponential_backoff_factor = 1.0
@@ -139,7 +138,7 @@ class NodeWorker(SimpleWorker):
         signal.signal(signal.SIGTERM, self.request_stop)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Take no more work. Containers run on."""
+        """Take no more work. What was handed over goes on."""
         self._stop_requested = True
         self.on_stop()
         raise StopRequested
@@ -149,14 +148,14 @@ class NodeWorker(SimpleWorker):
         try:
             data = self._payload(job.id)
             if data is None:
-                log.info("message %s has expired; reconcile does what it asked for", job.id)
+                log.info("message %s has expired; it was only a hint", job.id)
             else:
                 name, args = read_message(data, self.obeyed)
                 self.handlers[name](*args)
         except RefusedError as error:
             log.error("refused message %s on queue %s: %s", job.id, queue.name, error)  # noqa: TRY400
         except (StopRequested, redis.RedisError):
-            raise  # the next agent, or our next connection, takes it back
+            raise  # the next reader, or our next connection, takes it back
         except Exception:
             log.exception("message %s failed", job.id)
         self._forget(job.id, queue)
@@ -177,27 +176,33 @@ class NodeWorker(SimpleWorker):
 
 
 class TakeWork:
-    """Listens on the node's queue until it is told to stop, whatever becomes of Redis."""
+    """Listens on one queue until it is told to stop, whatever becomes of Redis."""
 
     def __init__(
         self,
         redis_url: str,
-        node: str,
+        queue: str,
+        name: str,
         handlers: Mapping[str, tuple[Handler, tuple[type, ...]]],
         on_stop: Callable[[], None],
+        *,
+        alone: bool = True,
     ) -> None:
         """Prepare.
 
         Args:
             redis_url: the Redis of the queues.
-            node: whose queue.
+            queue: its name.
+            name: how `rq info` shows this reader, with a part that is new at each start.
             handlers: by function name: what is called, and the types of its arguments.
             on_stop: called in the signal handler; must return at once.
+            alone: nobody else reads this queue: what a killed reader had taken is put back at once, and its
+                registration forgotten. Otherwise a message that was taken is lost with its reader: it was a hint.
         """
         self._redis = redis.Redis.from_url(
             redis_url, socket_connect_timeout=5, socket_timeout=WORKER_TTL, health_check_interval=30
         )
-        self._node = node
+        self._queue, self._name, self._alone = queue, name, alone
         self._handlers = handlers
         self._on_stop = on_stop
         self._stopped = threading.Event()
@@ -221,13 +226,14 @@ class TakeWork:
     def _listen_once(self) -> None:
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
-        queue = RawQueue(queue_name(self._node), connection=self._redis, serializer=JSONSerializer)
-        # RQ lists a queue when something is first put on it; `rq info` is to show an idle node, too.
+        queue = RawQueue(self._queue, connection=self._redis, serializer=JSONSerializer)
+        # RQ lists a queue when something is first put on it; `rq info` is to show an idle reader, too.
         self._redis.sadd(Queue.redis_queues_keys, queue.key)
-        self._take_back(queue)
-        # A fresh name: RQ refuses one that a killed agent still holds.
-        name = f"{self._node}-{secrets.token_hex(4)}"
-        worker = NodeWorker(
+        if self._alone:
+            self._take_back(queue)
+        # A fresh name: RQ refuses one that a killed process still holds.
+        name = f"{self._name}-{secrets.token_hex(4)}"
+        worker = QueueWorker(
             [queue],
             name,
             connection=self._redis,
@@ -241,7 +247,7 @@ class TakeWork:
         worker.work(logging_level=None)
 
     def _take_back(self, queue: Queue) -> None:
-        """Put back what a killed agent had taken and not handed over; forget its worker. One agent per node."""
+        """Put back what a killed reader had taken and not handed over; forget its worker."""
         for key in SimpleWorker.all_keys(queue=queue):
             self._redis.srem("rq:workers", key)
             self._redis.srem(f"rq:workers:{queue.name}", key)

@@ -1,0 +1,217 @@
+"""What is said of what happened: one neutral message, which channels write in their own ways. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from labq.ending import EndReason
+from labq.units import about_bytes, about_duration
+from labq_scheduler.notify.news import News
+
+#: Rows of a table; the rest is counted.
+MOST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Addresses for people's browsers; "" = there is none."""
+
+    server: str = ""
+    grafana: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; nothing in it is escaped yet."""
+
+    headline: str
+    sentence: str = ""
+    #: label and value
+    facts: tuple[tuple[str, str], ...] = ()
+    #: of the log of this job and attempt, the last lines belong to it
+    log_of: tuple[str, int] | None = None
+    log: tuple[str, ...] = ()
+    #: first row = the heads
+    table: tuple[tuple[str, ...], ...] = ()
+    #: what is below the table
+    remark: str = ""
+    #: what to type for more
+    hint: str = ""
+    #: label and URL
+    links: tuple[tuple[str, str], ...] = ()
+    #: "cancel" and "keep" with the id of the job
+    buttons: tuple[tuple[str, str], ...] = ()
+
+
+def message(news: Sequence[News], total: int, places: Places) -> Message:
+    """Return what is said of one or several things that happened.
+
+    Args:
+        news: at least one.
+        total: how many there are; those that are not in ``news`` are only counted.
+        places: for links.
+    """
+    if len(news) == 1 and total == 1:
+        return _one(news[0], places)
+    return _digest(news, total, places)
+
+
+def _one(news: News, places: Places) -> Message:
+    match news.kind:
+        case "test":
+            return Message("labq can reach you", "This is what `labq notify test` sends. Nothing happened.")
+        case "array":
+            return _array(news, places)
+        case "idle":
+            return _idle(news, places)
+    told = f"{_title(news)} {_did(news)}"
+    failed = news.kind in {"failed", "requeued"} and news.duration is not None
+    rest = (
+        "The rest of the array goes on; the next message comes at its end."
+        if news.array and news.kind == "failed"
+        else ""
+    )
+    return Message(
+        told,
+        news.sentence,
+        _facts(news),
+        log_of=(news.job, news.attempt) if failed else None,
+        remark=rest,
+        hint=f"labq logs {news.job}" if news.duration is not None else f"labq show {news.job}",
+        links=_links(news, places),
+    )
+
+
+def _idle(news: News, places: Places) -> Message:
+    held = f" for {about_duration(news.duration)}" if news.duration else ""
+    what = "its GPU" if news.gpus == 1 else f"its {news.gpus} GPUs"
+    last = " This is the last warning." if news.stage > 1 else ""
+    end = ""
+    if news.ends_at is not None:
+        end = f" It is ended in {about_duration(news.ends_at - news.at)} if it goes on like this."
+    return Message(
+        f"{_title(news)} does not use {what}",
+        f"It has held {what}{held} without using them; others may wait for them.{end}{last}",
+        _facts(news, running=True),
+        hint=f"labq keep {news.job}, or labq cancel {news.job}",
+        links=_links(news, places),
+        buttons=(("cancel", news.job), ("keep", news.job)),
+    )
+
+
+def _array(news: News, places: Places) -> Message:
+    counts = dict(news.counts)
+    total = sum(counts.values())
+    told = ", ".join(f"{counts[s]} {s}" for s in ("succeeded", "failed", "cancelled") if counts.get(s))
+    left = total - len(news.rows)
+    return Message(
+        f"Array {news.job} {news.name} is over: {told}",
+        facts=_facts(news),
+        table=_table(news.rows),
+        remark=f"and {left} more" if left > 0 else "",
+        hint=f"labq show {news.job}",
+        links=_links(news, places),
+    )
+
+
+def _digest(news: Sequence[News], total: int, places: Places) -> Message:
+    counts = Counter(one.kind for one in news)
+    order = ("failed", "cancelled", "requeued", "waiting", "idle", "succeeded", "array")
+    words = {"array": "arrays over", "idle": "idle"}
+    told = ", ".join(f"{counts[kind]} {words.get(kind, kind)}" for kind in order if counts[kind])
+    names = {one.name for one in news}
+    what = f"{total} jobs named {news[0].name}" if len(names) == 1 else f"{total} things happened"
+    listed = sorted(news, key=lambda one: order.index(one.kind) if one.kind in order else 9)[:MOST_ROWS]
+    rows = [
+        (one.job, one.kind, -1.0 if one.duration is None else one.duration, _short(one)) for one in listed
+    ]
+    left = total - len(rows)
+    return Message(
+        f"{what}: {told}",
+        table=_table(rows, names={one.job: one.name for one in listed} if len(names) > 1 else None),
+        remark=f"and {left} more" if left > 0 else "",
+        hint="labq ls --state ended",
+        links=(("My jobs", _grafana(places, news[0].owner, "")),) if places.grafana else (),
+    )
+
+
+def _short(news: News) -> str:
+    if news.kind == "array":
+        return ", ".join(f"{count} {state}" for state, count in news.counts)
+    return news.sentence
+
+
+def _table(
+    rows: Sequence[tuple[str, str, float, str]], names: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], ...]:
+    head = ("JOB", *(("NAME",) if names is not None else ()), "STATE", "RAN", "WHAT")
+    body = [
+        (job, *((names[job],) if names is not None else ()), state, about_duration(ran) if ran >= 0 else "-", text)
+        for job, state, ran, text in rows
+    ]  # fmt: skip
+    return (head, *body)
+
+
+def _title(news: News) -> str:
+    return f"Job {news.job} {news.name}" if news.name else f"Job {news.job}"
+
+
+def _did(news: News) -> str:
+    match news.kind:
+        case "requeued":
+            why = {
+                EndReason.PREEMPTED: "was preempted and waits again",
+                EndReason.NODE_LOST: "lost its node and waits again",
+                EndReason.GPU_LOST: "lost its GPU and waits again",
+            }
+            return next(
+                (text for reason, text in why.items() if reason == news.reason), "failed and runs again"
+            )
+        case "waiting":
+            return "waits for something that you can mend"
+        case "cancelled":
+            return "was cancelled"
+        case _:
+            return news.kind
+
+
+def _facts(news: News, *, running: bool = False) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    if news.duration is not None and not running:
+        found.append(("Ran", about_duration(news.duration)))
+    if news.waited is not None:
+        found.append(("Waited", about_duration(news.waited)))
+    if where := _where(news):
+        found.append(("GPUs" if news.gpus else "Node", where))
+    if news.peak:
+        asked = f" of {about_bytes(news.memory)}" if news.memory else ""
+        found.append(("Peak memory", f"{news.peak}{asked}"))
+    if news.attempt > 1:
+        found.append(("Attempt", str(news.attempt)))
+    return tuple(found)
+
+
+def _where(news: News) -> str:
+    if not news.gpus:
+        return news.node
+    counts = Counter(model.removeprefix("NVIDIA ").removeprefix("GeForce ") for model in news.models)
+    names = ", ".join(f"{count} × {model}" for model, count in counts.items()) or str(news.gpus)
+    simulated = " (simulated)" if news.simulated else ""
+    return f"{names}{simulated} on {news.node}" if news.node else f"{names}{simulated}"
+
+
+def _links(news: News, places: Places) -> tuple[tuple[str, str], ...]:
+    found = []
+    if places.server and news.kind != "array":
+        found.append(("Logs", f"{places.server.rstrip('/')}/v1/jobs/{quote(news.job)}/logs"))
+    if places.grafana:
+        found.append(("Grafana", _grafana(places, news.owner, news.job)))
+    return tuple(found)
+
+
+def _grafana(places: Places, user: str, job: str) -> str:
+    query = {"var-user": user} | ({"var-job": job} if job else {})
+    return f"{places.grafana.rstrip('/')}/d/labq-my-jobs?{urlencode(query)}"
