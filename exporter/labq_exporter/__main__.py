@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from labq import __version__
@@ -26,6 +25,8 @@ FLAGS = {
     "--engines": "engines",
     "--log-level": "log_level",
 }
+#: Signals that end it.
+ENDS = (signal.SIGTERM, signal.SIGINT)
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -64,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from labq_exporter.web import Web
         from labq_exporter.web_config import WebConfig
 
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        # Before any thread is there: a signal that another thread takes would not wake this one, and a handler that
+        # sets an Event can meet this thread inside that Event.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         web_config = WebConfig(config.web_config) if config.web_config is not None else None
         exporter = Exporter(config)
         web = Web(config.host, config.port, web_config, page=exporter.page, healthy=exporter.healthy)
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(__name__).info(
             "labq-exporter %s answers at %s://%s:%d/metrics", __version__, web.scheme, config.host, web.port
         )
-        stop.wait()
+        signal.sigwait(ENDS)
         web.stop()
         exporter.stop()
     except LabqError as error:
