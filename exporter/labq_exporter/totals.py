@@ -18,6 +18,8 @@ VERSION = 1
 #: Seconds after which somebody who no longer holds a GPU loses the series of it, at a restart.
 FORGET = 86400.0
 QUEUE, OUTSIDE = "queue", "outside"
+#: People with series of their own on one node; the time of more is one person's, who is called so.
+MAX_USERS, OTHER = 250, "other"
 
 #: (GPU uuid, user, scope)
 Key = tuple[str, str, str]
@@ -44,6 +46,8 @@ class Totals:
     xids_before: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
     #: GPU uuid -> its latest moment, and when that was (monotonic seconds, which restarts of this program share)
     moments: dict[str, tuple[Moment, float]] = field(default_factory=dict)
+    #: everybody who has a series of their own
+    users: set[str] = field(default_factory=set)
 
     def add(self, readings: Iterable[GpuReading], at: float, now: float) -> None:
         """Count the time since the last readings.
@@ -63,20 +67,33 @@ class Totals:
             self.moments[uuid] = (after, at)
             for who in after.shares:
                 # Shown from the first sight on, so that Prometheus sees it grow.
-                self.held.setdefault(_key(uuid, who), 0.0)
-                self.busy.setdefault(_key(uuid, who), 0.0)
-                self.touched[_key(uuid, who)] = now
+                key = self._key(uuid, who)
+                self.held.setdefault(key, 0.0)
+                self.busy.setdefault(key, 0.0)
+                self.touched[key] = now
             if before is None:
                 continue
             gone = spent(before[0], after, at - before[1])
             for who, part in gone.held.items():
-                key = _key(uuid, who)
+                key = self._key(uuid, who)
                 self.held[key] = self.held.get(key, 0.0) + part
                 self.busy[key] = self.busy.get(key, 0.0) + gone.busy.get(who, 0.0)
                 self.touched[key] = now
             for state, part in gone.states.items():
                 self.states[uuid, state] = self.states.get((uuid, state), 0.0) + part
             self.used[uuid] = self.used.get(uuid, 0.0) + gone.used
+
+    def _key(self, uuid: str, who: tuple[str, bool]) -> Key:
+        user, outside = who
+        return uuid, self._bounded(user), OUTSIDE if outside else QUEUE
+
+    def _bounded(self, user: str) -> str:
+        """Return the user, or ``OTHER`` for one too many: an owner label is free text, and each name is a series."""
+        if user not in self.users:
+            if len(self.users) >= MAX_USERS:
+                return OTHER
+            self.users.add(user)
+        return user
 
     def add_cpu(self, seen: Mapping[str, tuple[str, float]], *, first: bool) -> None:
         """Count processor time.
@@ -85,7 +102,8 @@ class Totals:
             seen: path of a cgroup -> (user, its processor seconds).
             first: True at the first look after boot: what was used before is not ours to count.
         """
-        for path, (user, seconds) in seen.items():
+        for path, (name, seconds) in seen.items():
+            user = self._bounded(name)
             before = self.cgroup_cpu.get(path, seconds if first else 0.0)
             # A path that is used again by a new cgroup begins at nothing.
             self.user_cpu[user] = self.user_cpu.get(user, 0.0) + (
@@ -142,12 +160,8 @@ def from_json(body: Mapping[str, Any], boot: str, now: float) -> Totals:
     out.xids_before = {
         (uuid, int(code)): (int(count), float(last)) for uuid, code, count, last in body["xids"]
     }
+    out.users = {user for _, user, _ in out.held} | set(out.user_cpu)
     for uuid, at, state, utilization, *shares in body["moments"]:
         parts = {(user, bool(outside)): Share(held, busy) for user, outside, held, busy in shares}
         out.moments[uuid] = (Moment(state, parts, utilization), float(at))
     return out
-
-
-def _key(uuid: str, who: tuple[str, bool]) -> Key:
-    user, outside = who
-    return uuid, user, OUTSIDE if outside else QUEUE

@@ -32,6 +32,7 @@ SECONDS = float(os.environ.get("LABQ_PROOF_SECONDS", "90"))
 #: Seconds between two looks. Each coming and going is seen up to one of these too late or too early; in a run this
 #: short that noise alone would be half of what is allowed at the usual 1 s.
 INTERVAL = os.environ.get("LABQ_PROOF_INTERVAL", "0.25")
+SEED = int(os.environ.get("LABQ_PROOF_SEED", "0"))
 SCRAPE = 2.0
 GPUS = 12
 AT_ONCE = 14
@@ -146,7 +147,7 @@ def test_held_seconds_agree_with_the_truth_while_all_comes_and_goes(
         return sessions
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(come_and_go, seed) for seed in range(AT_ONCE)]
+        running = [pool.submit(come_and_go, seed) for seed in range(SEED, SEED + AT_ONCE)]
         try:
             for part, how in ((1 / 3, signal.SIGTERM), (2 / 3, signal.SIGKILL)):
                 over.wait(max(0.0, began + part * SECONDS - time.monotonic()))

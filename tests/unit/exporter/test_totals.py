@@ -10,7 +10,7 @@ from labq.holding.facts import Source
 from labq.holding.reading import GpuReading, GpuState, Holder
 from labq.holding.samples import GpuSample, WatchedGpu, XidCount
 from labq.node import Gpu
-from labq_exporter.totals import FORGET, Totals, from_json
+from labq_exporter.totals import FORGET, MAX_USERS, OTHER, Totals, from_json
 
 GPU = Gpu("GPU-0", 0, "RTX 4090", 2**30)
 KEY = ("GPU-0", "alice", "outside")
@@ -90,3 +90,14 @@ def test_processor_time_counts_from_the_first_look_and_survives_paths_used_again
     assert totals.user_cpu == {"alice": 10.0}
     totals.add_cpu({}, first=False)
     assert totals.user_cpu == {"alice": 10.0}
+
+
+def test_however_many_names_are_written_on_labels_the_number_of_series_is_bounded() -> None:
+    totals = Totals()
+    for number in range(MAX_USERS + 50):
+        for at in (0.0, 1.0):
+            totals.add([busy(f"user{number}")], 10.0 * number + at, 1000.0)
+    assert len({user for _, user, _ in totals.held}) == MAX_USERS + 1
+    assert totals.held["GPU-0", OTHER, "outside"] > 49
+    totals.add_cpu({"/x": ("yet another", 5.0)}, first=False)
+    assert totals.user_cpu == {OTHER: 5.0}
