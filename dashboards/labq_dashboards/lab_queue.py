@@ -88,6 +88,10 @@ waits = lines(
     Query(wait(0.95), "one in twenty"),
     colors={"half": "blue", "one in twenty": WATCH},
 )  # fmt: skip
+STARVED = (
+    f"sum by (user) (sum_over_time(({jobs_in('queued', 'user')} > bool 0"
+    f" unless on (user) {jobs_in('starting|running', 'user')} > 0)[$__range:$__interval])) * $__interval_ms / 1000 > 0"
+)
 starved = rows(
     About(
         8, "Waiting with nothing running",
@@ -95,13 +99,7 @@ starved = rows(
         " oldest waiting job; `labq ls --state queued` does.",
         "none", "Nobody waited with nothing running",
     ),
-    [
-        Query(
-            f"sum by (user) (sum_over_time(({jobs_in('queued', 'user')} > bool 0"
-            f" unless on (user) {jobs_in('starting|running', 'user')} > 0)[$__range:1m])) * 60 > 0"
-        ),
-        Query(jobs_in("queued", "user")),
-    ],
+    [Query(STARVED), Query(f"{jobs_in('queued', 'user')} and on (user) {STARVED}")],
     [
         Column("user", "Person"),
         Column("A", "For", "s", "text", ((None, "text"), (14400, WATCH), (86400, BAD))),

@@ -69,22 +69,23 @@ HOUR_COLUMNS = [
 
 
 def hour_queries(by: str) -> list[Query]:
-    """Return the queries of HOUR_COLUMNS."""
+    """Return the queries of HOUR_COLUMNS: only of those who held something, or rows would have only dashes."""
     return [
         Query(f"{promql.grouped(promql.hours('held', 'user'), by)} > 0"),
         Query(share("busy", by)),
-        Query(promql.grouped(promql.hours("idle_held", "user"), by)),
-        Query(promql.grouped(promql.hours("held", "user", 'scope="outside"'), by)),
+        Query(f"{promql.grouped(promql.hours('idle_held', 'user'), by)} > 0"),
+        Query(promql.grouped(promql.hours("held", "user", 'scope="outside"'), by) + " > 0"),
     ]
 
 
+CHARGED = promql.grouped(f"max by (user) (labq_user_usage_charged_gpu_seconds{{{PERSON}}}) / 3600")
 people = rows(
     About(
         4, "People",
         "GPU-hours of each person in this time. Charged: what fair share counts now (weighted, and halved with age); it decides who comes first.",
         "none", "Nobody held a GPU in this time",
     ),
-    [*hour_queries("user, group"), Query(promql.grouped(f"max by (user) (labq_user_usage_charged_gpu_seconds{{{PERSON}}}) / 3600"))],
+    [*hour_queries("user, group"), Query(f"{CHARGED} and on (user) {promql.hours('held', 'user')} > 0")],
     [
         Column("user", "Person",
                links=(("This person's GPUs", f"/d/{frame.MY_JOBS}?var-user=${{__data.fields.Person}}&${{__url_time_range}}"),)),

@@ -59,12 +59,12 @@ def filled(expr: str, chosen: Mapping[str, str] = ALL, *, window: str = "5m", st
     Raises:
         AssertionError: It has a variable that is neither chosen nor Grafana's own.
     """
-    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}[window[-1]] * int(window[:-1])
     own = {
-        "__range_s": str(seconds),
+        "__range_s": str(_seconds(window)),
         "__range": window,
         "__rate_interval": window,
         "__interval": step,
+        "__interval_ms": str(_seconds(step) * 1000),
     }
 
     def value(found: re.Match[str]) -> str:
@@ -73,3 +73,7 @@ def filled(expr: str, chosen: Mapping[str, str] = ALL, *, window: str = "5m", st
         return own.get(name) or chosen[name]
 
     return re.sub(r"\$([A-Za-z_]\w*)", value, expr)
+
+
+def _seconds(duration: str) -> int:
+    return {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]] * int(duration[:-1])

@@ -25,13 +25,14 @@ scrape_configs:
 class Prometheus:
     """The server; `raw` gives what it has stored."""
 
-    def __init__(self, folder: Path, target: str, every: float) -> None:
+    def __init__(self, folder: Path, target: str, every: float, config: str = "") -> None:
+        """Starts it; `config` takes the place of the usual configuration."""
         need(shutil.which("prometheus"), "Prometheus (apt-get install prometheus)")
         folder.mkdir()
         self._log = folder / "log"
         port = unused_port()
         self.url = f"http://127.0.0.1:{port}"
-        (folder / "prometheus.yml").write_text(CONFIG.format(every=every, target=target))
+        (folder / "prometheus.yml").write_text(config or CONFIG.format(every=every, target=target))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
