@@ -8,10 +8,9 @@ from labq_dashboards.panels import About, Query, bars, note, number, timeline
 from labq_dashboards.promql import NODE, STATE
 from labq_dashboards.tables import Column, rows
 
-#: What a person does on the way from a row to more.
 TO_JOB = (
-    "Usage of this person's GPUs",
-    f"/d/{frame.MY_JOBS}?var-user=${{__data.fields.Person}}&var-job=${{__data.fields.Job:raw}}&${{__url_time_range}}",
+    "What this job does",
+    f"/d/{frame.MY_JOBS}?var-user=${{__data.fields.Person}}&var-job=${{__data.fields.Job}}&${{__url_time_range}}",
 )
 TO_PERSON = (
     "This person's GPUs",
@@ -80,7 +79,7 @@ nobodys = number(
 )  # fmt: skip
 
 PERSON = Column(
-    "user", "Person", links=(TO_JOB, TO_PERSON), mappings=words({"unknown": ("not known", BAD)}), look="text", steps=((None, "text"),)
+    "user", "Person", links=(TO_PERSON,), mappings=words({"unknown": ("not known", BAD)}), look="text", steps=((None, "text"),)
 )  # fmt: skip
 WAY = Column("way", "Way", look="text", mappings=own_names(WAYS), steps=((None, QUIET),), width=120)
 
@@ -112,7 +111,7 @@ who = rows(
         Column("C", "Utilization", "percentunit", "gauge", ((None, WATCH), (0.05, "blue")), decimals=0),
         Column("D", "Memory", "bytes", width=100, decimals=1),
         Column("E", "Idle share", "percentunit", "text", ((None, GOOD), (0.5, WATCH), (0.95, BAD)), width=100, decimals=0),
-        Column("job_id", "Job", width=80),
+        Column("job_id", "Job", links=(TO_JOB,), width=80),
     ],
     sort=(("State", False), ("Node", False), ("GPU", False)),
 )  # fmt: skip

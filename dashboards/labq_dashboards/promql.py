@@ -16,6 +16,9 @@ MODEL = f"max by (node, gpu, model) (labq_gpu_info{{{NODE}}})"
 #: A GPU that no look has reached for a while has no state; saying nothing would hide it.
 STATE = f"(max by (node, gpu) (labq_gpu_state{{{NODE}}}) or on (node, gpu) ((max by (node, gpu) (labq_gpu_up{{{NODE}}}) == 0) + 5))"
 
+#: The recording rule remembers people for an hour when the server is away; without the rules, the server itself.
+PEOPLE = "max by (user, group) (user:labq_user_info:last1h or on (user) labq_user_info)"
+
 _ROW = "node, gpu, user, what, way, job_id"
 
 
@@ -74,7 +77,7 @@ def grouped(expr: str, by: str = "user, group") -> str:
     A plain join with ``labq_user_info`` would lose everybody whom the server does not know; and a choice of groups can
     only be applied behind the join, hence the label ``shown``.
     """
-    known = f"({expr}) * on (user) group_left (group) max by (user, group) (labq_user_info)"
+    known = f"({expr}) * on (user) group_left (group) {PEOPLE}"
     unknown = f'label_replace({expr}, "group", "none", "", "")'
     marked = f'label_replace(({known}) or on (user) {unknown}, "shown", "yes", "group", "$group")'
     return f'sum by ({by}) ({marked} and on (shown) label_replace(vector(1), "shown", "yes", "", ""))'

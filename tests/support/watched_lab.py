@@ -14,7 +14,7 @@ from labq.holding.leases import write_leases
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 from support.engine import BUSYBOX, Engine
 from support.exporter import RunningExporter
-from support.grafana import Asked, asked, filled
+from support.grafana import REPO, Asked, asked, filled
 from support.nvml import GIB, MockNvml, gpu_line, gpu_uuid
 from support.people import People
 from support.prometheus import OPENER, Prometheus
@@ -23,7 +23,7 @@ from support.watched_pages import Giver, Said
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
-rule_files: [{rules}]
+rule_files: [{rules}, {recorded}]
 scrape_configs:
   - job_name: labq-node
     static_configs: [{{targets: ["{exporter}"], labels: {{node: n1}}}}]
@@ -66,6 +66,7 @@ class Lab:
         (folder / "rules.yml").write_text(RULES)
         config = CONFIG.format(
             rules=folder / "rules.yml",
+            recorded=REPO / "dashboards" / "prometheus" / "rules" / "recording.yml",
             exporter=self._exporter.url.removeprefix("http://"),
             server=self._givers[0].target,
             machine=self._givers[1].target,

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from support.grafana import ALL, Asked, asked, boards, choices, filled
+import yaml
+from support.grafana import ALL, REPO, Asked, asked, boards, choices, filled
 
 from labq_exporter.table import TABLE as EXPORTER
 from labq_scheduler.metrics.table import TABLE as SERVER
@@ -23,7 +24,9 @@ OTHERS = {
     "node_load5": TARGET,
     "node_cpu_seconds_total": {*TARGET, "mode", "cpu"},
 }
-KNOWN = {**OURS, **HISTOGRAMS, **OTHERS}
+#: Recording rules of ours; what they are is tested where they are.
+RECORDED = {"user:labq_user_info:last1h": {"user", "slack_id", "group"}}
+KNOWN = {**OURS, **HISTOGRAMS, **OTHERS, **RECORDED}
 #: Labels that label_replace makes.
 MADE = {"what", "way", "shown", "card"}
 WORDS = {
@@ -48,6 +51,11 @@ def metrics(expr: str) -> set[str]:
 
 def labels_of(selector: str) -> set[str]:
     return set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", without_strings(selector)))
+
+
+def test_every_rule_that_is_used_is_recorded() -> None:
+    groups = yaml.safe_load((REPO / "dashboards/prometheus/rules/recording.yml").read_text())["groups"]
+    assert set(RECORDED) <= {rule.get("record") for group in groups for rule in group["rules"]}
 
 
 @pytest.mark.parametrize("query", QUERIES)
