@@ -34,8 +34,8 @@ def parse(text: str) -> Command:
     Raises:
         BadInputError: quoting what is not known.
     """
-    words = text.split()
-    verb = words[0].lower() if words else "help"
+    words = text.split() or ["help"]
+    verb = words[0].lower()
     if verb not in VERBS:
         near = closest(verb, list(VERBS))
         hint = f"did you mean {near}? " if near else ""

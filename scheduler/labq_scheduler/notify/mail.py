@@ -60,7 +60,7 @@ class Mail:
             # 4yz: later; 5yz: never. The server's words are left out: some quote what was sent to them.
             raise NotSentError(
                 f"the mail server answered {error.smtp_code} ({type(error).__name__})",
-                final=500 <= error.smtp_code < 600 and not isinstance(error, smtplib.SMTPAuthenticationError),
+                final=500 <= error.smtp_code < 600,
             ) from None
         except smtplib.SMTPRecipientsRefused as error:
             codes = sorted({code for code, _ in error.recipients.values()})
@@ -73,6 +73,13 @@ class Mail:
                 f"the mail server does not answer ({type(error).__name__})", unsure=not sure
             ) from None
 
+    def _login(self, server: smtplib.SMTP) -> None:
+        try:
+            server.login(self._user, self._password)
+        except smtplib.SMTPException as error:
+            # Some servers hang up after a wrong password: that is no answer, but this is what it was about.
+            raise NotSentError(f"the mail server refuses the login ({type(error).__name__})") from None
+
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
         server: smtplib.SMTP
@@ -84,7 +91,7 @@ class Mail:
             if self._tls == "starttls":
                 server.starttls(context=context)
             if self._user:
-                server.login(self._user, self._password)
+                self._login(server)
         except BaseException:
             server.close()
             raise

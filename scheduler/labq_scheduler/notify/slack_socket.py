@@ -25,6 +25,8 @@ from labq_scheduler.notify.two_way import TwoWay
 log = logging.getLogger(__name__)
 #: Seconds before the first new try to connect; doubles, at most LONGEST.
 FIRST, LONGEST = 2.0, 60.0
+#: Seconds between two pings; a connection that was cut without a word is noticed after about four.
+PING = 3
 #: Requests that are worked at the same time.
 THREADS = 4
 
@@ -47,7 +49,7 @@ class Socket:
         # Its lines hold the address of the socket, which lets whoever has it listen.
         quiet.setLevel(logging.CRITICAL)
         self._client = SocketModeClient(
-            app_token, quiet, web_client("", api_url), concurrency=THREADS, ping_interval=10
+            app_token, quiet, web_client("", api_url), concurrency=THREADS, ping_interval=PING
         )
         self._client.socket_mode_request_listeners.append(self._heard)
         self._stop = threading.Event()
