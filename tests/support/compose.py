@@ -77,6 +77,9 @@ class Stack:
             _copy(REPO / "dashboards" / name, self.folder / "dashboards" / name)
         self._bridge = f"labqcomp{engine.bridge.slot}"
         (self.folder / "test.yml").write_text(OVERRIDE.replace("BRIDGE", self._bridge))
+        # What a killed run left behind: a bridge has one network only.
+        engine.docker("network", "prune", "-f")
+        self._rules("-D", check=False)
         self._rules("-I")
         self.secrets = self.folder / "secrets"
         subprocess.run([REPO / "scripts" / "secrets", self.secrets], check=True, capture_output=True)
@@ -155,11 +158,13 @@ class Stack:
         self._rules("-D")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _rules(self, what: str) -> None:
+    def _rules(self, what: str, check: bool = True) -> None:
         # The test engine leaves iptables alone (subnet.py); a machine that forwards nothing then also bridges nothing.
         for side in ("-i", "-o"):
             subprocess.run(
-                ["iptables", "-w", what, "FORWARD", side, f"{self._bridge}+", "-j", "ACCEPT"], check=True
+                ["iptables", "-w", what, "FORWARD", side, f"{self._bridge}+", "-j", "ACCEPT"],
+                check=check,
+                stderr=None if check else subprocess.DEVNULL,
             )
 
 

@@ -207,17 +207,35 @@ def test_a_lost_node_stays_on_the_list_and_a_removed_one_goes(stack: Stack, toke
     assert NODE in listed()
 
 
+def test_the_notifier_runs_beside_the_server_as_the_same_nobody(stack: Stack) -> None:
+    stack.up("notifier", profile="slack")
+    # Slack and mail have no secrets here: empty files are what a lab has before it fills them.
+    wait_for(
+        lambda: "telling people by webhook" in stack.engine.docker("logs", stack.container("notifier")),
+        30,
+        "the notifier to be at work",
+        hint=stack.logs,
+    )
+    said = stack.exec("notifier", "sh", "-c", "id -u; touch /x 2>&1; ls $LABQ_DATA_DIR; true")
+    assert said.split()[0] == "7580"
+    assert "Read-only file system" in said
+    assert "contexts" in said
+
+
 def test_no_secret_is_in_an_inspect_a_log_or_the_printed_configuration(
     stack: Stack, token: str, node: str
 ) -> None:
+    stack.up("notifier", profile="slack")
     secrets = [stack.secret("redis_auth").split()[1], stack.secret("grafana_admin_password"), token]
     assert all(len(secret) > 20 for secret in secrets)
     shown = {
         "inspect": "".join(
             stack.engine.docker("inspect", stack.container(s))
-            for s in ("redis", "scheduler", "prometheus", "alertmanager", "registry")
+            for s in ("redis", "scheduler", "notifier", "prometheus", "alertmanager", "registry")
         ),
-        "processes": "".join(stack.engine.docker("top", stack.container(s)) for s in ("redis", "scheduler")),
+        "processes": "".join(
+            stack.engine.docker("top", stack.container(s)) for s in ("redis", "scheduler", "notifier")
+        ),
         "logs": stack.compose("logs"),
         "config": stack.compose("--profile", "node", "--profile", "slack", "config"),
         "agent": (stack.folder / "host" / "agent.log").read_text(),
