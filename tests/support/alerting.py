@@ -132,6 +132,11 @@ class Watching:
                 return str(alert["status"]["state"])
         return ""
 
+    def rules(self) -> list[dict[str, Any]]:
+        """How Prometheus fared with each rule."""
+        with OPENER.open(f"{self.prometheus}/api/v1/rules", timeout=5) as answer:
+            return [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+
     def tell(self, *alerts: Mapping[str, Any]) -> None:
         """Give Alertmanager alerts as Prometheus does."""
         request = urllib.request.Request(  # noqa: S310 - it is our own

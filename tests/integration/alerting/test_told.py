@@ -84,6 +84,26 @@ def test_a_node_dies_and_comes_back_and_the_admins_read_both(
     assert watched.slack.refused == []
 
 
+def test_prometheus_evaluates_every_rule_also_when_a_person_has_two_slack_ids_at_once(
+    lab: dict[str, Target], watched: Watching
+) -> None:
+    lab["server"].page = (
+        PEOPLE
+        + 'labq_gpu_lease{node="gpu01",gpu="0",uuid="GPU-0",user="bob",job_id="7"} 1\n'
+        + ('labq_user_info{user="alice",slack_id="U0NEW",group="vision"} 1\n')
+    )
+    memory = 'labq_gpu_user_memory_used_bytes{{gpu="0",uuid="GPU-0",user="{}"}} 1e9\n'
+    lab["labq"].page = idle("alice", 0, 1, "a") + idle("bob", 0, 1, "b") + memory.format("alice")
+    wait_for(lambda: watched.state("LabqGpuConflict", user="alice"), 30, "the conflict", hint=watched.logs)
+    rules = wait_for(
+        lambda: [] if any(rule["health"] == "unknown" for rule in watched.rules()) else watched.rules(),
+        30,
+        "all to be evaluated",
+    )
+    assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
+    assert len(rules) > 40
+
+
 def test_nothing_is_said_of_the_gpus_of_a_dead_node(lab: dict[str, Target], watched: Watching) -> None:
     lab["labq"].die()
     lab["node"].die()
