@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from labq import __version__
+from labq.holding.facts import Source
 from labq.holding.reading import GpuReading, GpuState, Holder
 from labq.holding.samples import GpuHealth, GpuSample
 from labq_exporter.snapshot import Snapshot
@@ -101,6 +102,8 @@ def holders(snapshot: Snapshot) -> Iterator[Row]:
         mine = (seen.gpu.slot, seen.gpu.uuid)
         people: dict[str, list[Holder]] = {}
         for holder in seen.holders if seen.fresh else ():
+            if seen.pending and holder.source is Source.NONE:
+                continue  # not known yet; a series that says "unknown" for a second is an alert for nothing
             people.setdefault(holder.user, []).append(holder)
             shown += 1
             if shown > MAX_HOLDERS:

@@ -62,6 +62,8 @@ class Totals:
             self.slots[uuid] = reading.gpu.slot
             if reading.watched.sample is None:
                 continue  # nothing was heard of it yet: what the last life of this program wrote down stays
+            if reading.pending:
+                continue  # the time goes to whoever it turns out to be
             after = moment(reading)
             before = self.moments.get(uuid)
             self.moments[uuid] = (after, at)

@@ -69,6 +69,6 @@ class Look:
 
         named = self._identities.name(pids, self._procfs.read, name, at)
         return [
-            read_gpu(each, named, leases, fresh=is_fresh)
+            read_gpu(each, named, leases, fresh=is_fresh, undecided=self._identities.undecided)
             for each, is_fresh in zip(watched, fresh, strict=True)
         ]

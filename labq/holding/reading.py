@@ -7,7 +7,7 @@ that computes), and by whoever has a lease of the queue on it. A container that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -22,6 +22,9 @@ HOLD_BYTES = 100 * 2**20
 BUSY_ABOVE = 0.05
 #: Seconds for which a process that has gone from /proc is not yet a leak: drivers take a moment to forget it.
 GONE_GRACE = 10.0
+#: Seconds for which nobody is charged for a process that no rule names: its container may be too new for its engine's
+#: list, or it may just be dying.
+PUZZLE = 3.0
 
 
 class GpuState(StrEnum):
@@ -73,6 +76,8 @@ class GpuReading:
     holders: tuple[Holder, ...] = ()
     #: False = the driver's last answer is too old to say anything; the holders are those of leases only
     fresh: bool = True
+    #: True = somebody holds it, and who is not known yet: nothing is charged before it is
+    pending: bool = False
     #: bytes in use that no process accounts for (managed memory, a leak); None = not known
     unattributed: int | None = None
 
@@ -89,6 +94,9 @@ class Identities:
         """Know nobody."""
         self._known: dict[int, tuple[int, Owner, float]] = {}
         self._gone: dict[int, float] = {}
+        self._puzzles: dict[int, float] = {}
+        #: processes of the last call that no rule names, and that are too new to be called unknown
+        self.undecided: frozenset[int] = frozenset()
 
     def name(
         self,
@@ -126,10 +134,11 @@ class Identities:
                 owner = known[1]
             self._known[pid] = (facts.start, owner, facts.started_at)
             out[pid] = (owner, facts.started_at)
-        for pid in [pid for pid in self._known if pid not in wanted]:
-            del self._known[pid]
-        for pid in [pid for pid in self._gone if pid not in wanted]:
-            del self._gone[pid]
+        puzzles = {pid for pid, (owner, _) in out.items() if owner.source is Source.NONE}
+        self._puzzles = {pid: self._puzzles.get(pid, now) for pid in puzzles}
+        self.undecided = frozenset(pid for pid, since in self._puzzles.items() if now - since < PUZZLE)
+        self._known = {pid: known for pid, known in self._known.items() if pid in wanted}
+        self._gone = {pid: since for pid, since in self._gone.items() if pid in wanted}
         return out
 
 
@@ -145,6 +154,7 @@ def read_gpu(
     leases: Sequence[LeaseFacts],
     *,
     fresh: bool,
+    undecided: Container[int] = (),
 ) -> GpuReading:
     """Return the state of one GPU and its holders, sorted by user.
 
@@ -153,6 +163,7 @@ def read_gpu(
         named: owner and start of processes by pid; one that is missing is not counted.
         leases: of this node.
         fresh: False when the sample is too old to say anything.
+        undecided: processes of which it is not known yet whose they are.
     """
     gpu, sample = watched.gpu, watched.sample
     mine = [lease for lease in leases if gpu.uuid in lease.gpus]
@@ -177,8 +188,13 @@ def read_gpu(
     jobs = {holder.job for holder in holders_now}
     everybody = holders_now + [_reserved(lease) for lease in mine if lease.job not in jobs]
     everybody.sort(key=lambda holder: (holder.user, holder.container, holder.job))
+    pending = any(process.pid in undecided for process in sample.processes or ())
     return GpuReading(
-        watched, _state(holders_now, everybody), tuple(everybody), unattributed=_unattributed(sample)
+        watched,
+        _state(holders_now, everybody),
+        tuple(everybody),
+        pending=pending,
+        unattributed=_unattributed(sample),
     )
 
 

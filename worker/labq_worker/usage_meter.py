@@ -42,7 +42,7 @@ class UsageMeter:
         """
         hour = int(now // HOUR) * HOUR
         for reading in readings:
-            if reading.watched.sample is None:
+            if reading.watched.sample is None or reading.pending:
                 continue
             uuid, after = reading.gpu.uuid, moment(reading)
             self._models[uuid] = reading.gpu.model

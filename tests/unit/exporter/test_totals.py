@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_however_many_names_are_written_on_labels_the_number_of_series_is_bounde
     assert totals.held["GPU-0", OTHER, "outside"] > 49
     totals.add_cpu({"/x": ("yet another", 5.0)}, first=False)
     assert totals.user_cpu == {OTHER: 5.0}
+
+
+def test_the_time_before_it_is_known_who_holds_a_gpu_goes_to_who_it_turns_out_to_be() -> None:
+    totals = Totals()
+    totals.add([busy()], 10.0, 1000.0)
+    totals.add([replace(busy("unknown"), pending=True)], 11.0, 1001.0)
+    totals.add([replace(busy("unknown"), pending=True)], 12.0, 1002.0)
+    totals.add([busy("alice")], 13.0, 1003.0)
+    assert totals.held == {KEY: 1.5}
+    assert sum(totals.states.values()) == 3.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labq.holding.facts import CgroupFacts, LeaseFacts, Owner, ProcessFacts, Source
-from labq.holding.reading import GONE_GRACE, HOLD_BYTES, GpuState, Identities, read_gpu
+from labq.holding.reading import GONE_GRACE, HOLD_BYTES, PUZZLE, GpuState, Identities, read_gpu
 from labq.holding.samples import GpuProcess, GpuSample, WatchedGpu
 from labq.node import Gpu
 
@@ -147,3 +147,32 @@ def test_a_job_keeps_its_dying_processes_after_its_lease_has_ended() -> None:
     assert machine.named(known, {1}, 1.0) == {1: ("carol", Source.QUEUE)}
     machine.start(1, 9, Owner())  # but the next process with this pid is not the job's
     assert machine.named(known, {1}, 2.0) == {1: ("unknown", Source.NONE)}
+
+
+def test_who_is_not_known_at_once_is_called_unknown_only_after_some_looks() -> None:
+    machine, known = Machine(), Identities()
+    machine.start(1, 5, Owner())
+    assert machine.named(known, {1}, 0.0) == {1: ("unknown", Source.NONE)}
+    assert known.undecided == {1}
+    assert machine.named(known, {1}, PUZZLE - 0.1) == {1: ("unknown", Source.NONE)}
+    assert known.undecided == {1}
+    machine.named(known, {1}, PUZZLE)
+    assert known.undecided == set()
+    machine.start(2, 6, Owner())
+    machine.named(known, {1, 2}, PUZZLE + 1)
+    assert known.undecided == {2}
+    machine.owners[2] = BOB  # its engine has told of its container
+    assert machine.named(known, {1, 2}, PUZZLE + 2)[2] == ("bob", Source.UID)
+    assert known.undecided == set()
+
+
+def test_a_gpu_with_an_undecided_process_is_held_and_charges_nobody_yet() -> None:
+    reading = read_gpu(
+        watched(GpuProcess(1, GIB), GpuProcess(9, GIB)),
+        NAMED | {9: (Owner(), 5.0)},
+        (),
+        fresh=True,
+        undecided={9},
+    )
+    assert (reading.pending, reading.state) == (True, GpuState.HELD)
+    assert read_gpu(watched(GpuProcess(1, GIB)), NAMED, (), fresh=True, undecided={9}).pending is False
