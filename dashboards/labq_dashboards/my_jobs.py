@@ -124,7 +124,7 @@ processors = lines(
     About(
         11, "Processors of the containers",
         "Cores that each container kept busy. A GPU that waits while this is at the job's limit waits for processors.",
-        "suffix: cores", "No container ran in this time",
+        "suffix:cores", "No container ran in this time",
     ),
     Query(
         containers(f"sum by (node, container) (rate(labq_container_cpu_seconds_total{{{NODE}, {PERSON}}}[$__rate_interval]))"),

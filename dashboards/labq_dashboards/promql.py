@@ -52,10 +52,13 @@ def with_model(expr: str) -> str:
 
 
 def idle_share(window: str) -> str:
-    """Return the share of the time that a person held a GPU in which it did nothing, by node, GPU and person."""
+    """Return the share of the time that a person held a GPU in which it did nothing, by node, GPU and person.
+
+    Not of a GPU that is reserved now: its job is only starting.
+    """
     idle = f"sum by (node, gpu, user) (increase(labq_gpu_user_idle_held_seconds_total{{{NODE}}}[{window}]))"
     held = f"sum by (node, gpu, user) (increase(labq_gpu_user_held_seconds_total{{{NODE}}}[{window}]))"
-    return f"({idle} / ({held} > 0))"
+    return f"({idle} / ({held} > 0) unless on (node, gpu) labq_gpu_state{{{NODE}}} == 1)"
 
 
 def hours(what: str, by: str, selector: str = "", window: str = "$__range") -> str:

@@ -16,7 +16,7 @@ This page is for **watching**: Prometheus forgets, and guesses between two looks
 *Held*: a job, or a process with memory on the card; a shared GPU is split. *Worked*: of that, the time in which it computed.
 *Outside*: without a job of the queue. More: `docs/howto/dashboards.md`, `labq usage --help`.
 """
-HOURS = "suffix: GPU-h"
+HOURS = "suffix:GPU-h"
 RATE = "[$__rate_interval]"
 
 
@@ -147,7 +147,7 @@ processors = lines(
     About(
         9, "Processors, by person",
         "Cores that containers and logins of each person kept busy.",
-        "suffix: cores", "No exporter reads processors here",
+        "suffix:cores", "No exporter reads processors here",
     ),
     Query(promql.grouped(f"sum by (user) (rate(labq_user_cpu_seconds_total{{{NODE}, {PERSON}}}{RATE}))", "user"), "{{user}}"),
     stacked=True,

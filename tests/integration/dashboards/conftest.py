@@ -32,7 +32,7 @@ def lab(
             "labq_gpu_state == 4",
             "labq_gpu_xid_last_timestamp_seconds",
             "increase(labq_jobs_ended_total[5m]) > 1",
-            'increase(labq_gpu_user_held_seconds_total{scope="outside"}[5m]) > 1',
+            "count(increase(labq_gpu_user_held_seconds_total[5m]) > 1) >= 4",
             'labq_gpu_holder_info{user="unknown"}',
             'rate(labq_gpu_state_seconds_total{state="reserved"}[5m]) > 0',
             'ALERTS{alertname="LabqGpuLost", alertstate="firing"}',
