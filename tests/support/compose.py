@@ -53,12 +53,18 @@ def build_images(engine: Engine) -> dict[str, str]:
         What the environment of docker-compose must say so that it takes them.
     """
     for name in OURS:
-        engine.docker(
-            "build", "-q", "-f", str(REPO / name / "Dockerfile"), "--build-arg", f"BASE={BASE}",
-            "-t", f"labq/{name}:test", str(REPO),
-        )  # fmt: skip
+        # The first stage has a name, too, so that only what an older labq left is pruned, not what the next build needs.
+        for target, tag in (
+            ("--target=build", f"labq-test/{name}-build"),
+            ("--target=", f"labq/{name}:test"),
+        ):
+            engine.docker(
+                "build", "-q", "-f", str(REPO / name / "Dockerfile"), "--build-arg", f"BASE={BASE}",
+                target, "-t", tag, str(REPO),
+            )  # fmt: skip
     for stage in THEIRS.values():
         engine.docker("build", "-q", "--target", stage, "-t", f"labq-test/{stage}:compose", str(STANDINS))
+    engine.docker("image", "prune", "-f")
     return {"LABQ_VERSION": "test", "LABQ_BASE": BASE} | {
         variable: f"labq-test/{stage}:compose" for variable, stage in THEIRS.items()
     }
