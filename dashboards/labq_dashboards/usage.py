@@ -44,7 +44,7 @@ total = number(
     Query(of_everybody("held"), "held"),
     Query(of_everybody("busy"), "worked"),
     Query(of_everybody("idle_held"), "held for nothing"),
-    Query(of_everybody("held", 'scope="outside"'), "outside the queue"),
+    Query(of_everybody("held", 'scope="outside"') + f" or {of_everybody('held')} * 0", "outside the queue"),
     colors={"held": "text", "worked": "blue", "held for nothing": WATCH, "outside the queue": "yellow"},
     decimals=1,
 )  # fmt: skip

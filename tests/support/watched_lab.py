@@ -56,11 +56,13 @@ class Lab:
         self._givers = [Giver(self._said.server), Giver(self._said.machine)]
         self._exporter = RunningExporter(self._nvml, folder, (engine.host,))
         self._over = threading.Event()
-        self._agent = threading.Thread(target=self._write_leases)
+        self._agent = threading.Thread(target=self._lease_on)
         self._bob: subprocess.Popen[bytes] | None = None
         self.calm: dict[Asked, list[Series]] = {}
         self._job = self._container()
         self._world()
+        # Before the exporter looks: or for a moment the job would be outside the queue.
+        self._lease()
         self._exporter.start()
         self._agent.start()
         (folder / "rules.yml").write_text(RULES)
@@ -85,13 +87,15 @@ class Lab:
         self._id = self._engine.docker(*start).split()[-1]
         return int(self._engine.client.api.inspect_container(self._id)["State"]["Pid"])
 
-    def _write_leases(self) -> None:
-        run_dir = self._exporter.run_dir
+    def _lease(self) -> None:
         leases = [LeaseFacts("token", JOB, 1, self.people.alice.name, {gpu_uuid(0): 0}, now())]
+        if self._said.trouble:
+            leases.append(LeaseFacts("later", "4", 1, self.people.carol.name, {gpu_uuid(5): 0}, now()))
+        write_leases(self._exporter.run_dir, "n1", leases, now=now())
+
+    def _lease_on(self) -> None:
         while not self._over.wait(0.5):
-            if self._said.trouble and len(leases) == 1:
-                leases.append(LeaseFacts("later", "4", 1, self.people.carol.name, {gpu_uuid(5): 0}, now()))
-            write_leases(run_dir, "n1", leases, now=now())
+            self._lease()
 
     def _world(self, *more: str) -> None:
         used = (0, 1, 2) if more else (0,)
