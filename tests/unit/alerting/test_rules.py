@@ -25,7 +25,7 @@ OF_OTHERS = {
     "labq_backup_last_success_timestamp_seconds",
 }  # fmt: skip
 #: Agreed with those who write them, and not in their tables yet.
-PROMISED = {"labq_exporter_driver_mismatch", "labq_notify_dead_letters"}
+PROMISED = {"labq_exporter_driver_mismatch"}
 
 
 def groups() -> Iterator[dict[str, Any]]:
@@ -163,6 +163,16 @@ def test_promtool_sees_each_alert_on_and_off_in_a_sentence(alert: dict[str, Any]
     wanted = {True} if name == "LabqWatchdog" else {True, False}  # the watchdog is never off
     assert {fires for _, fires in mine} == wanted
     assert all(sentence.startswith(f"{name}: ") and len(sentence.split()) >= 3 for sentence, _ in mine)
+
+
+@pytest.mark.parametrize("alert", [a for a in ALERTS if "for" in a], ids=lambda alert: alert["alert"])
+def test_promtool_sees_that_an_alert_waits_for_its_time(alert: dict[str, Any]) -> None:
+    seen = set()
+    for path in (FOLDER / "tests").glob("*.yml"):
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            mine = [c for c in test.get("alert_rule_test", ()) if c["alertname"] == alert["alert"]]
+            seen.add(tuple(sorted(bool(case["exp_alerts"]) for case in mine)))
+    assert (False, True) in seen, "no test looks at one story before and after `for`"
 
 
 def test_every_series_that_is_recorded_is_used_by_an_alert_or_named_for_dashboards() -> None:
