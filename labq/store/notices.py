@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from labq.errors import BadInputError
 from labq.notify import Preferences, preferences
 from labq.store import keys
 from labq.store.connection import Connection, answers
@@ -235,7 +236,10 @@ class NoticeStore:
     def preferences(self, user: str) -> Preferences:
         """Return what a person wants to be told."""
         text = self._redis.client.hget(keys.NOTIFY, user)
-        return preferences(json.loads(text), Preferences()) if text else Preferences()
+        try:
+            return preferences(json.loads(text), Preferences()) if text else Preferences()
+        except (BadInputError, ValueError):  # of a newer labq: the defaults say more than nothing
+            return Preferences()
 
     @answers
     def put_preferences(self, user: str, wanted: Preferences) -> None:

@@ -95,7 +95,7 @@ class Parts:
 
     def _nodes(self, reading: Reading, now: float) -> Iterator[Sample]:
         nodes = _there(reading.nodes)
-        outside = outside_use(nodes)
+        outside = outside_use(nodes, self._lab.board.get, now)
         for node, _ in nodes:
             where, takes = (node.name,), node.takes_work(now)
             held = {*self._lab.board.holders(node.name), *outside.get(node.name, {})}
@@ -146,6 +146,14 @@ class Parts:
     def _records(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         if self._lab.history.last_write:
             yield Sample("labq_records_last_write_timestamp_seconds", self._lab.history.last_write)
+
+    def _notices(self, reading: Reading, _now: float) -> Iterator[Sample]:
+        notices = _there(reading.notices)
+        yield Sample("labq_notify_pending", notices.pending)
+        yield Sample("labq_notify_dead_letters", notices.dead)
+        yield Sample("labq_notify_up", float(notices.alive))
+        for key, count in notices.counts.items():
+            yield Sample("labq_notices_total", count, key)
 
 
 def _there(said: T | None) -> T:

@@ -39,6 +39,19 @@ class Reading:
     lag: float | None = None
     #: GPU-seconds by person; None = the records could not be read yet
     charged: dict[str, float] | None = None
+    notices: Notices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What people are told, and what could not be sent."""
+
+    pending: int
+    dead: int
+    #: a notifier lives
+    alive: bool
+    #: by kind and outcome
+    counts: dict[tuple[str, str], int]
 
 
 class Readings:
@@ -71,7 +84,12 @@ class Readings:
             _tried(lab.store.people.all),
             _tried(self._lag),
             _tried(lambda: lab.ledger.charged(now())) if lab.ledger.loaded else None,
+            _tried(self._notices),
         )
+
+    def _notices(self) -> Notices:
+        notices = self._lab.store.notices
+        return Notices(*notices.waiting(), notices.alive() is not None, notices.counts())
 
     def _lag(self) -> float | None:
         board = self._lab.board

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labq.metric import Metric
 
 #: Parts of the page; one that fails is left out and says so.
-PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "images", "redis", "board", "records")  # fmt: skip
+PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "images", "redis", "board", "records", "notices")  # fmt: skip
 
 TABLE: tuple[Metric, ...] = (
     Metric("labq_build_info", "info", "Version of the server", ("version",), "server"),
@@ -114,6 +114,34 @@ TABLE: tuple[Metric, ...] = (
         "When this server last wrote to the records; none before the first time",
         (),
         "server",
+    ),
+    Metric(
+        "labq_notify_pending",
+        "gauge",
+        "Notices that people are still to be told; those held for quiet hours and digests, too",
+        (),
+        "server",
+    ),
+    Metric(
+        "labq_notify_dead_letters",
+        "gauge",
+        "Notices that could not be sent and are kept for an admin (labq notify dead)",
+        (),
+        "server",
+    ),
+    Metric(
+        "labq_notify_up",
+        "gauge",
+        "1 when a notifier was heard in the last ten seconds, 0 when none was; a lab may have none",
+        (),
+        "server",
+    ),
+    Metric(
+        "labq_notices_total",
+        "counter",
+        "Notices that are done with, by kind and outcome (sent, dead); counted in Redis, so they outlive restarts",
+        ("kind", "outcome"),
+        "kind (9) and outcome (2) seen",
     ),
     Metric(
         "labq_scrape_part_success",

@@ -120,6 +120,12 @@ class Deliverer:
         except NotSentError as error:
             # Only sending makes it unsure, or sure; what failed before that left it as it was.
             return self._failed(notice, kind, error, unsure=error.unsure if sending else notice.unsure)
+        except LabqError:
+            raise
+        except Exception as error:  # nor may one that cannot be written keep its person's others, for ever
+            log.exception("notice %s", notice.id)
+            fault = NotSentError(f"a fault of labq ({type(error).__name__})", final=True)
+            return self._failed(notice, kind, fault, unsure=sending or notice.unsure)
         return self._settle(notice, "sent", unsure=0, sent_at=now(), error="")
 
     def _sender(self, kind: str) -> Sender:

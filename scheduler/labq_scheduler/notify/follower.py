@@ -10,13 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from labq.clock import now
-from labq.errors import LabqError, NotFoundError, UnavailableError
+from labq.clock import monotonic, now
+from labq.errors import NotFoundError, UnavailableError
 from labq.job import Job
 from labq.node import Node
 from labq.notify import Preferences
 from labq.states import FINAL, JobState
 from labq.store import Event, NewNotice, Store
+from labq.store.events import id_key
 from labq.store.notices import CURSOR
 from labq_scheduler.notify.choose import notice
 from labq_scheduler.notify.news import News, array_news, concerns, read_event
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 BATCH, BLOCK = 500, 500
 #: Seconds after which an event is no news any more: the notifier was not there for so long.
 OLD = 86_400.0
+#: Seconds between two signs of life; a fifth of how long one lasts.
+BEAT = 2.0
 #: Seconds until a lane is named again, should its message be lost.
 AGAIN = 10.0
 
@@ -46,6 +49,7 @@ class Follower:
             old: seconds after which an event is no news any more.
         """
         self._store, self._token, self._kinds, self._tell, self._old = store, token, tuple(kinds), tell, old
+        self._beat = -1e9
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -65,7 +69,9 @@ class Follower:
             block_ms: wait so long for the first event; None = do not wait.
         """
         notices, events_store = self._store.notices, self._store.events
-        notices.beat(self._token, self._kinds)
+        if monotonic() - self._beat > BEAT:
+            notices.beat(self._token, self._kinds)
+            self._beat = monotonic()
         cursor = events_store.cursor(CURSOR)
         if cursor == "0-0":
             # The first start of all: what was before is no news. "0-1": the stream is empty, and will not stay so.
@@ -89,18 +95,20 @@ class Follower:
             events: as they stand in the stream.
             at: seconds since the epoch.
         """
-        fresh = [
-            event
-            for event in events
-            if concerns(event) and at - float(event.fields.get("at") or 0) < self._old
-        ]
+        fresh = [event for event in events if concerns(event) and at - _when(event) < self._old]
         ids = list(dict.fromkeys(event.fields["id"] for event in fresh))
         jobs = {job.id: job for job in self._store.jobs.get_many(ids)}
         batch = _Batch(self._store, self._kinds)
         for event in fresh:
             job = jobs.get(event.fields["id"])
-            if job is not None:
+            if job is None:
+                continue
+            try:
                 batch.add(event, job)
+            except UnavailableError:
+                raise
+            except Exception:  # one event that cannot be read must not stop all others, for ever
+                log.exception("nobody is told of event %s", event.id)
         return batch.notices
 
     def _run(self) -> None:
@@ -116,6 +124,14 @@ class Follower:
             except Exception:
                 log.exception("follower: trying again")
                 self._stop.wait(2.0)
+
+
+def _when(event: Event) -> float:
+    """Return when it happened; the stream's own time when the event does not say it in numbers."""
+    try:
+        return float(event.fields["at"])
+    except (KeyError, ValueError):
+        return id_key(event.id)[0] / 1000
 
 
 class _Batch:
@@ -150,8 +166,7 @@ class _Batch:
             ]
             mine = all(str(task.end_reason) == "cancelled_by_user" for task in tasks)
             if tasks and not mine:
-                at = float(event.fields.get("at") or 0)
-                self._put(array_news(array, tasks, at), f"array-{array}", wanted)
+                self._put(array_news(array, tasks, _when(event)), f"array-{array}", wanted)
         elif job.state is JobState.FAILED:
             self._put(self._read(event, job), f"array-{array}-failed", wanted, alone=True)
 
@@ -165,13 +180,9 @@ class _Batch:
         if name not in self._nodes:
             try:
                 self._nodes[name] = self._store.nodes.get(name) if name else None
-            except (NotFoundError, LabqError):
+            except NotFoundError:
                 self._nodes[name] = None
-        try:
-            return read_event(event, job, self._nodes[name])
-        except (KeyError, ValueError, TypeError):
-            log.exception("event %s cannot be read; nobody is told", event.id)
-            return None
+        return read_event(event, job, self._nodes[name])
 
     def _preferences(self, owner: str) -> Preferences | None:
         """Return what the owner wants; None when there is no way to tell them."""

@@ -17,11 +17,13 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from integration.notify.conftest import MakeNotifier, People, settled
+from rq import Queue
+from rq.serializers import JSONSerializer
 from support.lab import free_port
 from support.slack import Behaviour, SlackServer
 from support.waiting import wait_for
 
-from labq.store import Store
+from labq.store import NewNotice, Store
 
 
 class Mailbox:
@@ -233,15 +235,29 @@ def test_a_refusal_that_does_not_mend_itself_does_not_keep_the_next_notice(
     assert [dead.error for dead in store.notices.dead()] == ["chat.postMessage: channel_not_found"]
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("xoxb-secret-of-another", "conversations.open: invalid_auth"),
+        # what no header can hold
+        ("xoxb-secret-of-€", "conversations.open: Slack does not answer (UnicodeEncodeError)"),
+    ],
+)
 def test_a_token_that_slack_does_not_know_is_tried_again_and_never_shown(
-    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store, tmp_path: Path
+    make_notifier: MakeNotifier,
+    lab_people: People,
+    slack: SlackServer,
+    store: Store,
+    tmp_path: Path,
+    token: str,
+    said: str,
 ) -> None:
     lab_people.add("ann")
     other = tmp_path / "other"
-    other.write_text("xoxb-secret-of-another")
+    other.write_text(token)
     notifier = make_notifier(LABQ_SLACK_BOT_TOKEN_FILE=str(other))
     lab_people.run("ann")
-    wait_for(lambda: "conversations.open: invalid_auth" in notifier.log.read_text(), 20, "the warning")
+    wait_for(lambda: said in notifier.log.read_text(), 20, "the warning", hint=notifier.tail)
     assert store.notices.waiting() == (1, 0)
     notifier.kill()
     make_notifier()
@@ -262,3 +278,46 @@ def test_https_goes_to_the_address_that_was_checked_under_the_name_that_was_aske
         connection.close()
         listener.shutdown()
         listener.server_close()
+
+
+def test_what_hangs_keeps_nobody_else_waiting(
+    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store
+) -> None:
+    ann, bob = lab_people.add("ann"), lab_people.add("bob")
+    slack.next("chat.postMessage", Behaviour(hangs=True))
+    make_notifier()
+    lab_people.run("ann")
+    slack.wait_hanging()
+    lab_people.run("bob")
+    wait_for(lambda: slack.to(bob), 5, "the other's message")
+    assert slack.to(ann) == []
+    slack.released.set()
+    settled(store)
+    assert len(slack.to(ann)) == 1
+
+
+def test_a_notice_that_cannot_be_read_keeps_neither_its_person_nor_the_others(
+    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store
+) -> None:
+    ann = lab_people.add("ann")
+    store.notices.make([NewNotice("broken", "ann", "failed", '{"kind": 5')], now=1.0)
+    store.connection.client.xadd("labq:events", {"type": "moved", "at": "x", "id": "1", "to": "failed"})
+    make_notifier()
+    lab_people.run("ann")
+    settled(store)
+    assert len(slack.to(ann)) == 1
+    assert [dead.error for dead in store.notices.dead()] == ["a fault of labq (JSONDecodeError)"]
+
+
+def test_only_the_one_message_is_obeyed_and_nothing_is_unpickled(
+    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store, tmp_path: Path
+) -> None:
+    ann = lab_people.add("ann")
+    notifier = make_notifier()
+    evil = tmp_path / "evil"
+    queue = Queue("control", connection=store.connection.client, serializer=JSONSerializer)
+    queue.enqueue_call("os.mkdir", args=[str(evil)])
+    wait_for(lambda: "refused message" in notifier.log.read_text(), 20, "the refusal")
+    lab_people.run("ann")
+    settled(store)
+    assert (len(slack.to(ann)), evil.exists()) == (1, False)
