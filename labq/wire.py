@@ -178,7 +178,12 @@ def gpu_view(
         "temperature": reading.get("temperature"),
         "power": reading.get("power"),
         "state": _gpu_state(gpu, reading, holders.get(gpu.uuid, ())),
-        "outside": [_outside(each) for each in reading.get("holders", ()) if not each.get("job")],
+        "outside": [
+            _outside(each)
+            for each in reading.get("holders", ())
+            if not each.get("job")
+            or (each.get("processes") and each["job"] not in {job.id for job in holders.get(gpu.uuid, ())})
+        ],
         "holders": [
             {
                 "job": job.id,
@@ -207,6 +212,7 @@ def _gpu_state(gpu: Gpu, reading: Mapping[str, Any], jobs: Sequence[Job]) -> str
 def _outside(holder: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "user": holder.get("user"),
+        "job": holder.get("job") or None,
         "source": holder.get("source"),
         "container": holder.get("container") or None,
         "since": _time(holder.get("since")),

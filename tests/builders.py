@@ -53,3 +53,8 @@ def make_node(
     """Return a node that takes work, with ``gpus`` equal cards named ``<name>-<index>``."""
     cards = tuple(Gpu(f"{name}-{i}", i, model, gpu_memory) for i in range(gpus))
     return Node(name, float(cpus), memory, cards, labels, heartbeat=heartbeat)
+
+
+def free_readings(node: Node) -> dict[str, Any]:
+    """Return what the heartbeat of a node says whose real GPUs nobody uses: without it nobody has looked at them."""
+    return {"gpus": {gpu.uuid: {"state": "free", "memory_used": 0, "holders": []} for gpu in node.gpus}}

@@ -11,13 +11,15 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from labq.holding.facts import LeaseFacts, Owner, ProcessFacts, Source
+from labq.holding.facts import UNKNOWN, LeaseFacts, Owner, ProcessFacts, Source
 from labq.holding.samples import GpuProcess, GpuSample, WatchedGpu
 from labq.node import Gpu
 
 #: Bytes below which a process that does not compute is furniture (a desktop, a monitoring tool), not a holder.
 #: The figure of gpu-usage-audit; a bare CUDA context takes 200 to 500 MiB.
 HOLD_BYTES = 100 * 2**20
+#: Bytes that a driver may hold for itself on a GPU that nobody uses (an H100's takes 0.6 GiB).
+DRIVERS_OWN = 2**30
 #: Ratio of use above which a GPU is busy: one stray kernel is not work.
 BUSY_ABOVE = 0.05
 #: Seconds for which a process that has gone from /proc is not yet a leak: drivers take a moment to forget it.
@@ -173,6 +175,8 @@ def read_gpu(
         # Nobody asks a simulated GPU.
         state = _leased_state(holders) if gpu.simulated else GpuState.LOST
         return GpuReading(watched, state, holders, fresh=fresh and sample is not None)
+    if sample.processes is None:
+        return _without_processes(watched, sample, mine)
     found: dict[tuple[str, str, str], list[tuple[GpuProcess, Owner, float | None]]] = {}
     for process in sample.processes or ():
         if process.pid in named:
@@ -196,6 +200,19 @@ def read_gpu(
         pending=pending,
         unattributed=_unattributed(sample),
     )
+
+
+def _without_processes(watched: WatchedGpu, sample: GpuSample, mine: Sequence[LeaseFacts]) -> GpuReading:
+    """Return the reading of a GPU whose driver does not list processes: what is used is the lease's, else unknown's."""
+    busy = sample.utilization is None or sample.utilization > BUSY_ABOVE
+    if mine:
+        holders = tuple(replace(_reserved(lease), busy=busy) for lease in mine)
+        state = GpuState.BUSY if busy else GpuState.HELD
+        return GpuReading(watched, state, holders)
+    if (sample.memory_used or 0) < DRIVERS_OWN and not (sample.utilization or 0.0) > BUSY_ABOVE:
+        return GpuReading(watched, GpuState.FREE)
+    somebody = Holder(UNKNOWN, Source.NONE, None, sample.memory_used, sample.utilization, 1, busy=busy)
+    return GpuReading(watched, GpuState.BUSY if busy else GpuState.HELD, (somebody,))
 
 
 def _holder(group: Sequence[tuple[GpuProcess, Owner, float | None]]) -> Holder | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labq import clock
 from labq.errors import NotFoundError
 from labq.node import Node
+from labq.readings import read_readings
 from labq.store import keys
 from labq.store.connection import Connection, answers
+
+log = logging.getLogger(__name__)
 
 
 class NodeStore:
@@ -21,10 +25,18 @@ class NodeStore:
         self._redis = connection
 
     @answers
-    def register(self, node: Node, *, now: float) -> None:
-        """Write the node (new, or changed: another GPU, a fault) and mark it alive, with an event."""
+    def register(self, node: Node, *, now: float, readings: Mapping[str, Any] | None = None) -> None:
+        """Write the node (new, or changed: another GPU, a fault) and mark it alive, with an event.
+
+        Args:
+            node: what it says of itself.
+            now: seconds since the epoch.
+            readings: of this moment. Without them nobody has looked at its GPUs: those of an agent that died say
+                nothing of what goes on now.
+        """
         body = json.dumps(node.to_wire(), ensure_ascii=False)
-        fields = json.dumps({"body": body, "alive": "1"}, ensure_ascii=False)
+        said = json.dumps({"clock": now, **(readings or {})})
+        fields = json.dumps({"body": body, "alive": "1", "readings": said}, ensure_ascii=False)
         self._redis.script("beat", [node.name, fields, "register", now])
 
     @answers
@@ -49,10 +61,20 @@ class NodeStore:
     def all_with_readings(self) -> list[tuple[Node, dict[str, Any]]]:
         """Return every node with its latest readings (empty when it sent none), sorted by name.
 
-        Heartbeats are told by the clock of this process.
+        Heartbeats are told by the clock of this process. A node whose record cannot be read is left out.
         """
         flats, ahead = self._read(sorted(self._redis.client.smembers(keys.NODES)))
-        return [(_node(flat, ahead), json.loads(flat.get("readings", "{}"))) for flat in flats]
+        found = []
+        for flat in flats:
+            try:
+                node = _node(flat, ahead)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.warning(
+                    "a node's record cannot be read and is left out: %s: %s", type(error).__name__, error
+                )
+                continue
+            found.append((node, read_readings(flat.get("readings", "{}"))))
+        return found
 
     @answers
     def get(self, name: str) -> Node:

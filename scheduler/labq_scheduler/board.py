@@ -196,7 +196,7 @@ class Board:
                 held=list(self._held.values()),
                 dependencies=dependencies,
                 images=dict(self.images),
-                outside=outside_use(nodes),
+                outside=outside_use(nodes, self.jobs.get, at),
             )
 
     def counts(self) -> dict[str, int]:

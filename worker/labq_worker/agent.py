@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from labq import __version__
-from labq.clock import now
+from labq.clock import monotonic, now
 from labq.errors import UnavailableError
 from labq.node import Gpu, Node
 from labq.store import Store
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 RECONCILE = 5.0
 #: Seconds between two looks at the memory of running containers.
 SAMPLE = 2.0
+#: Seconds that the first look at the GPUs is waited for; until it has come they get no jobs anyway.
+FIRST_LOOK = 5.0
 #: Seconds after which a process that was told to end does so, whatever it still waits for.
 LAST_MOMENT = 1.5
 
@@ -110,10 +112,12 @@ class Agent:
         queue = queue_name(name)
         take_work = TakeWork(self.config.redis_url, queue, name, tasks.OBEYED, on_stop=self._leave_soon)
         until_it_answers(lambda: self.reconcile(sure=True), "reconcile containers and leases")
+        if self.use is not None:
+            # Before the node takes work: what goes on on its GPUs must be known.
+            self.use.start()
+            self._wait_for_a_look(self.use)
         until_it_answers(self.heartbeat.register, "register this node")
         self.heartbeat.start()
-        if self.use is not None:
-            self.use.start()
         for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
             threading.Thread(target=work, name=name, daemon=True).start()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
@@ -121,6 +125,16 @@ class Agent:
         log.info("node %s: %g cores, %d GPUs", node.name, node.cpus, len(node.gpus))
         take_work.run()
         log.info("stopped; containers run on")
+
+    def _wait_for_a_look(self, use: GpuUse) -> None:
+        deadline, pause = monotonic() + FIRST_LOOK, threading.Event()
+        while use.watch.snapshot() and not any(each.fresh for each in use.readings):
+            if monotonic() > deadline:
+                log.warning(
+                    "the GPUs have not been looked at within %g s; until then they get no jobs", FIRST_LOOK
+                )
+                return
+            pause.wait(0.02)
 
     def start_attempt(self, job_id: str, attempt: int, lease: str) -> None:
         """Begin to work on a lease; returns at once."""

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from labq.clock import monotonic, now
 from labq.errors import UnavailableError
@@ -60,7 +60,7 @@ class Heartbeat:
 
     def register(self) -> None:
         """Write the node."""
-        self._store.nodes.register(self.node, now=now())
+        self._store.nodes.register(self.node, now=now(), readings=self._said())
 
     def start(self) -> None:
         """Begin to beat."""
@@ -95,8 +95,12 @@ class Heartbeat:
                         log.warning("GPU %s (%s): %s", gpu.slot, gpu.uuid, gpu.fault)
                 self.node = replace(self.node, gpus=gpus)
                 self.register()
-        said = {"gpus": {each.gpu.uuid: reading(each) for each in readings if each.fresh}}
-        if not self._store.nodes.heartbeat(self.node.name, said, now=now()):
+        if not self._store.nodes.heartbeat(self.node.name, self._said(), now=now()):
             log.warning("the store does not know this node as alive: registering again")
             self._before_registering()
             self.register()
+
+    def _said(self) -> dict[str, Any]:
+        """Return what is known of the GPUs now. One that is missing there is, for the queue, one not looked at."""
+        readings = self._use.readings if self._use is not None else ()
+        return {"gpus": {each.gpu.uuid: reading(each) for each in readings if each.fresh}}

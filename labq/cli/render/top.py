@@ -108,7 +108,7 @@ def _outside(holder: Mapping[str, Any], now: float) -> list[str]:
     doubt = f"; {holder['disputed']}" if holder.get("disputed") else ""
     return [
         clean(str(holder.get("user") or "unknown")),
-        "-",
+        f"{holder['job']} (over)" if holder.get("job") else "-",
         clean(f"{named}{memory}{doubt}"),
         about(between(holder.get("since"), None, now)) or "",
     ]

@@ -369,6 +369,7 @@ _GPU: dict[str, Schema] = {
         _object(
             "Somebody who holds it outside the queue, and the rule that says so.",
             user=_TEXT,
+            job=_maybe(_text("one that has ended, and whose processes are still there")),
             source=_TEXT,
             container=_maybe(_TEXT),
             since=_maybe(_TIME),

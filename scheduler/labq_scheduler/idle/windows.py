@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Container, Mapping
 from typing import Any
 
+from labq.holding.facts import UNKNOWN
 from labq.job import Job
 
 #: Seconds between two samples, and seconds of a bucket.
@@ -76,6 +77,8 @@ def is_busy(job: Job, readings: Mapping[str, Any]) -> bool | None:
     said = [readings.get("gpus", {}).get(hold.uuid) for hold in job.gpus]
     if not said or any(each is None or "memory_used" not in each for each in said):
         return None
-    return any(
-        holder.get("job") == job.id and holder.get("busy") for each in said for holder in each["holders"]
-    )
+    busy = [holder for each in said if each for holder in each.get("holders", ()) if holder.get("busy")]
+    if any(holder.get("job") == job.id for holder in busy):
+        return True
+    # Somebody whom no rule names works there: that may well be the job.
+    return None if any(holder.get("user") in {UNKNOWN, job.owner} for holder in busy) else False

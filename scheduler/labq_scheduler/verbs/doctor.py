@@ -127,6 +127,14 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
             yield _finding(
                 f"node {node.name}", False, what, "switch on NTP on both: timedatectl set-ntp true"
             )
+        elif "bad" in readings:
+            what = f"{node.name}: {readings['bad']}"
+            yield _finding(
+                f"node {node.name}",
+                False,
+                what,
+                "upgrade labq there, and restart labq-worker; its other GPUs get jobs",
+            )
         elif node.drained:
             what = f"{node.name} takes no new jobs: {node.drained}"
             yield _finding(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-from builders import make_job, make_node
+from builders import free_readings, make_job, make_node
 from integration.scheduler_api.server_process import FakeAgent, Server, error_of, ran, submit
 from support.need import need
 from support.waiting import wait_for
@@ -103,7 +103,8 @@ def test_every_series_is_of_the_table_and_has_its_labels(server: Server) -> None
 
 
 def test_the_deciding_loop_counts_its_turns(own_server: Server) -> None:
-    own_server.store.nodes.register(make_node("n1", gpus=1), now=now())
+    node = make_node("n1", gpus=1)
+    own_server.store.nodes.register(node, now=now(), readings=free_readings(node))
     own_server.start()
     submit(own_server.person())
 
@@ -128,7 +129,8 @@ def test_a_gpu_that_is_held_in_or_outside_the_queue_or_ill_is_not_schedulable(
         replace(node, gpus=(*node.gpus[:3], replace(node.gpus[3], fault="x"))), now=now()
     )
     ran(server, alice, node, GpuHold("four-0"), ago=10.0)
-    readings = {"gpus": {"four-1": {"holders": [{"user": "bob", "container": "web"}]}}}
+    readings = free_readings(node)
+    readings["gpus"]["four-1"] = {"holders": [{"user": "bob", "container": "web"}]}
     server.store.nodes.heartbeat("four", readings, now=now())
 
     def schedulable() -> bool:

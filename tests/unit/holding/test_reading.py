@@ -176,3 +176,16 @@ def test_a_gpu_with_an_undecided_process_is_held_and_charges_nobody_yet() -> Non
     )
     assert (reading.pending, reading.state) == (True, GpuState.HELD)
     assert read_gpu(watched(GpuProcess(1, GIB)), NAMED, (), fresh=True, undecided={9}).pending is False
+
+
+def test_where_the_driver_lists_no_processes_what_is_used_is_the_leases_or_unknowns() -> None:
+    def seen(used: int, utilization: float, *leases: LeaseFacts) -> tuple[str, list[tuple[str, bool]]]:
+        unlisted = WatchedGpu(GPU, GpuSample(100.0, used, utilization, 40, 60.0, None))
+        reading = read_gpu(unlisted, {}, leases, fresh=True)
+        return str(reading.state), [(holder.user, holder.busy) for holder in reading.holders]
+
+    assert seen(15 * GIB, 1.0) == ("busy", [("unknown", True)])
+    assert seen(15 * GIB, 0.0) == ("held", [("unknown", False)])
+    assert seen(GIB // 2, 0.0) == ("free", [])
+    assert seen(15 * GIB, 1.0, LEASE) == ("busy", [("carol", True)])
+    assert seen(GIB // 2, 0.0, LEASE) == ("held", [("carol", False)])

@@ -59,6 +59,7 @@ def said(*holders: Mapping[str, object]) -> dict[str, object]:
 
 MINE, MINE_BUSY = {"user": "ann", "job": "1"}, {"user": "ann", "job": "1", "busy": True}
 OTHER = {"user": "bob", "busy": True}
+UNKNOWN_BUSY, OWNER_BUSY = {"user": "unknown", "busy": True}, {"user": "ann", "busy": True}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,8 @@ OTHER = {"user": "bob", "busy": True}
         ({"g0": said(MINE), "g1": said(MINE_BUSY)}, True),
         ({"g0": said(MINE, OTHER), "g1": said(MINE)}, False),
         ({"g0": said(), "g1": said()}, False),
+        ({"g0": said(MINE, UNKNOWN_BUSY), "g1": said(MINE)}, None),
+        ({"g0": said(MINE, OWNER_BUSY), "g1": said(MINE)}, None),
         ({"g0": said(MINE_BUSY)}, None),
         ({"g0": {"state": "lost", "holders": [MINE]}, "g1": said(MINE)}, None),
         ({}, None),

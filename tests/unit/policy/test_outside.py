@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import holding_job, make_job, make_node
 
+from labq.ending import EndReason
 from labq.image import Image, ImageOnNode
-from labq.job import Job
+from labq.job import Attempt, Job
 from labq.node import Node
+from labq.states import JobState
 from labq_scheduler.decide import decide
-from labq_scheduler.policy.outside import Outside, outside_text, outside_use
+from labq_scheduler.policy.outside import LINGER, Outside, outside_text, outside_use
 from labq_scheduler.snapshot import Rules, Snapshot, class_key
 
 NOW = 10_000.0
@@ -59,11 +63,49 @@ def test_use_beside_a_job_on_its_own_gpu_gives_nothing_back_when_the_job_ends() 
     assert found.reservation.start > NOW + 3600
 
 
+def use(holders: list[dict[str, object]], job: Job | None = None, **readings: object) -> tuple[Outside, ...]:
+    said = {"gpus": {"n1-0": {"holders": holders, **readings}}}
+    return outside_use([(make_node(gpus=1), said)], lambda _: job, NOW).get("n1", {}).get("n1-0", ())
+
+
 def test_what_a_heartbeat_says_of_jobs_is_not_outside() -> None:
-    holders = [{"user": "ann", "job": "7"}, {"user": "bob", "container": "web", "since": 5.0}]
-    found = outside_use([(make_node(gpus=1), {"gpus": {"n1-0": {"holders": holders}, "n1-1": {}}})])
-    assert found == {"n1": {"n1-0": (Outside("bob", "web", 5.0),)}}
-    assert outside_use([(make_node(), {})]) == {}
+    running = holding_job("7", "n1", "n1-0")
+    holders: list[dict[str, object]] = [
+        {"user": "ann", "job": "7", "processes": 1},
+        {"user": "bob", "container": "web", "since": 5.0},
+    ]
+    assert use(holders, running) == (Outside("bob", "web", 5.0),)
+    assert use([]) == ()
+
+
+def test_a_real_gpu_that_nobody_has_looked_at_is_not_free_and_the_owner_of_the_job_is_told() -> None:
+    node = make_node(gpus=1)
+    unseen = outside_use([(node, {"gpus": {}})], lambda _: None, NOW)
+    found = decide(snapshot([make_job("1", gpus="1")], node, dict(unseen["n1"])), Rules())
+    assert found.starts == ()
+    (why,) = found.waits.values()
+    assert "what GPU 0 does is not known yet" in why
+    made_up = replace(node, gpus=tuple(replace(gpu, simulated=True) for gpu in node.gpus))
+    assert outside_use([(made_up, {"gpus": {}})], lambda _: None, NOW) == {}
+
+
+def test_processes_of_a_job_that_is_over_keep_the_gpu_once_they_had_time_to_go() -> None:
+    holders: list[dict[str, object]] = [{"user": "ann", "job": "7", "processes": 1, "source": "gone"}]
+    ended = replace(make_job("7", JobState.SUCCEEDED), ended_at=NOW - LINGER)
+    assert use(holders, ended) == ()
+    (who,) = use(holders, replace(ended, ended_at=NOW - LINGER - 1))
+    assert (who.user, who.job) == ("ann", "7")
+    assert "job 7 is over" in outside_text("0", [who], NOW)
+    assert use(holders, None) == (who,)
+    # It runs again, elsewhere: what is here is not its own any more.
+    again = replace(holding_job("7", "n2", "n2-0"), attempts=(an_attempt(NOW - LINGER - 1),))
+    assert use(holders, again) == (who,)
+    # A lease that was given back without a process was only a heartbeat that is two seconds old.
+    assert use([{"user": "ann", "job": "7"}], None) == ()
+
+
+def an_attempt(ended_at: float) -> Attempt:
+    return Attempt(1, "n1", ("n1-0",), "lease-0", 1.0, ended_at, None, EndReason.NODE_LOST, "Lost.")
 
 
 def test_somebody_unknown_is_called_so() -> None:
