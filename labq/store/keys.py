@@ -20,8 +20,8 @@ labq:leader                string  lease             leader.lua    token of the 
 labq:leader:fence          string  for ever          leader.lua    fencing number, counts up with each new leader
 labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, agent, group, slack_id}
 labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
-labq:usage                 set     while it has rows agents        names of nodes whose use is not all recorded
-labq:usage:<node>          hash    2 h once recorded agents        [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
+labq:usage                 set     while it has rows usage_*       names of nodes whose use is not all recorded
+labq:usage:<node>          hash    2 h once recorded usage_*       [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
 labq:notify                hash    for ever          people        user -> JSON of their preferences (labq/notify.py)
 labq:notice:<id>           hash    14 days at end    notice_*      lane, kind, state (made, sending, sent, dead), tries, error, place, …
 labq:notice:<id>:items     list    with the notice   notice_make   JSON, one for each thing that it tells

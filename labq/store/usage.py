@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from labq.store import keys
 from labq.store.connection import Connection, answers
-from labq.usage import UsageRow
+from labq.usage import UsageRow, flaw
 
 log = logging.getLogger(__name__)
+#: Rows in one run of a script: Redis serves nobody else meanwhile.
+_PART = 1000
+_SIDES = {"in": False, "out": True}
 
 
 class UsageStore:
@@ -19,52 +23,82 @@ class UsageStore:
     def __init__(self, connection: Connection) -> None:
         """Use ``connection``."""
         self._redis = connection
+        #: nodes of which it was said that they write what is no row
+        self._told: set[str] = set()
 
     @answers
     def write(self, node: str, rows: Iterable[UsageRow]) -> None:
-        """Write rows over what was said before of the same hour, epoch, GPU, user and side.
+        """Write rows over what was said before of the same hour, epoch, GPU, user and side; a smaller one changes nothing.
 
         Raises:
             UnavailableError: Redis does not answer; nothing is lost when the caller writes again later.
         """
-        written = {_field(row): _value(row) for row in rows}
-        if not written:
-            return
-        pipe = self._redis.client.pipeline(transaction=True)
-        pipe.sadd(keys.USAGE_NODES, node)
-        pipe.hset(keys.USAGE + node, mapping=written)
-        pipe.execute()
+        self._script("usage_write", node, [(_field(row), _value(row)) for row in rows])
 
     @answers
     def nodes(self) -> list[str]:
         """Return the names of the nodes that rows are kept of, sorted; also of nodes that were removed since."""
-        return sorted(self._redis.client.smembers(keys.USAGE_NODES))
+        found = self._redis.client.execute_command("SMEMBERS", keys.USAGE_NODES, NEVER_DECODE=True)
+        return sorted(name for each in found if (name := _text(each)) is not None)
 
-    @answers
     def read(self, node: str) -> list[UsageRow]:
-        """Return the rows of a node that are not forgotten yet."""
-        return _rows(node, self._redis.client.hgetall(keys.USAGE + node))
+        """Return the rows of a node that are not forgotten yet. What is no row is dropped."""
+        return self._read([node])
 
-    @answers
     def read_all(self) -> list[UsageRow]:
-        """Return the rows of all nodes."""
-        nodes = self.nodes()
-        pipe = self._redis.client.pipeline(transaction=False)
-        for node in nodes:
-            pipe.hgetall(keys.USAGE + node)
-        return [row for node, flat in zip(nodes, pipe.execute(), strict=True) for row in _rows(node, flat)]
+        """Return the rows of all nodes. What is no row is dropped: one node's fault must not stop the others."""
+        return self._read(self.nodes())
 
     @answers
     def forget(self, rows: Iterable[UsageRow]) -> int:
         """Drop rows that are recorded; one that was written anew since it was read stays. Return how many went."""
-        gone = 0
-        by_node: dict[str, list[str]] = {}
+        by_node: dict[str, list[tuple[str, str]]] = {}
         for row in rows:
-            by_node.setdefault(row.node, []).extend((_field(row), _value(row)))
-        for node, pairs in by_node.items():
-            (count,) = self._redis.script("usage_forget", [node, json.dumps(pairs, ensure_ascii=False)])
-            gone += int(count)
-        return gone
+            by_node.setdefault(row.node, []).append((_field(row), _value(row)))
+        return sum(self._script("usage_forget", node, pairs) for node, pairs in by_node.items())
+
+    @answers
+    def _read(self, nodes: Sequence[str]) -> list[UsageRow]:
+        # Bytes: a text that is not UTF-8 would fail the whole answer.
+        pipe = self._redis.client.pipeline(transaction=False)
+        for node in nodes:
+            pipe.execute_command("HGETALL", keys.USAGE + node, NEVER_DECODE=True)
+        found: list[UsageRow] = []
+        for node, flat in zip(nodes, pipe.execute(raise_on_error=False), strict=True):
+            if isinstance(flat, Exception):
+                if not str(flat).startswith("WRONGTYPE"):
+                    raise flat
+                self._tell(node, str(flat))
+                self._redis.client.delete(keys.USAGE + node)
+            else:
+                found += self._sorted_out(node, flat)
+        return found
+
+    def _sorted_out(self, node: str, flat: Mapping[bytes, bytes]) -> list[UsageRow]:
+        """Return what are rows, and drop what are none."""
+        found, bad = [], []
+        for name, text in flat.items():
+            row = _row(node, name, text)
+            if isinstance(row, UsageRow):
+                found.append(row)
+            else:
+                self._tell(node, f"{row}: {name!r:.200} = {text!r:.200}")
+                bad.append((name, text))
+        self._script("usage_forget", node, bad)
+        return found
+
+    def _tell(self, node: str, what: str) -> None:
+        if node not in self._told:
+            self._told.add(node)
+            log.warning("what node %s wrote of its use is no row and is dropped, told once: %s", node, what)
+
+    def _script(self, name: str, node: str, pairs: Sequence[tuple[Any, Any]]) -> int:
+        count = 0
+        for start in range(0, len(pairs), _PART):
+            flat = [each for pair in pairs[start : start + _PART] for each in pair]
+            (done,) = self._redis.script(name, [node, *flat])
+            count += int(done)
+        return count
 
 
 def _field(row: UsageRow) -> str:
@@ -80,14 +114,22 @@ def _json(body: list[str | int | float]) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def _rows(node: str, flat: Mapping[str, str]) -> list[UsageRow]:
-    found = []
-    for name, text in flat.items():
-        try:
-            hour, epoch, gpu, user, side = json.loads(name)
-            model, held, busy = json.loads(text)
-        except ValueError:
-            log.warning("a row of the use of node %s cannot be read; it is left out: %.200s", node, name)
-            continue
-        found.append(UsageRow(hour, node, epoch, gpu, model, user, side == "out", held, busy))
-    return found
+def _text(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _row(node: str, name: bytes, text: bytes) -> UsageRow | str:
+    """Return the row, or what is wrong with it."""
+    try:
+        hour, epoch, gpu, user, side = json.loads(name)
+        model, held, busy = json.loads(text)
+        row = UsageRow(hour, node, epoch, gpu, model, user, _SIDES[side], held, busy)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return f"not in the form of a row ({type(error).__name__})"
+    if wrong := flaw(row):
+        return wrong
+    # Else it could not be forgotten, which goes by the very text.
+    return row if (_field(row).encode(), _value(row).encode()) == (name, text) else "not as labq writes it"

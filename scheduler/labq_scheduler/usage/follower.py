@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 
 from labq.clock import now
 from labq.errors import LabqError
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 PERIOD = 15.0
 #: Seconds for which the rows of an hour that is over stay in Redis: a loop elsewhere reads them there too.
 KEEP = 2 * HOUR
+#: Seconds by which an hour may lie in the future: a node's clock may be in the wrong time zone, not in the wrong year.
+AHEAD = 86_400
 
 
 class UsageFollower:
@@ -37,6 +40,7 @@ class UsageFollower:
         """
         self._store, self._ledger, self._history = store, ledger, history
         self._recorded: frozenset[UsageRow] = frozenset()
+        self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
@@ -51,11 +55,24 @@ class UsageFollower:
 
     def round(self, now: float) -> None:
         """Record, count and forget once."""
-        rows = self._store.usage.read_all()
+        rows = self._of_our_time(self._store.usage.read_all(), now)
         self._ledger.refresh(rows, now)
         if self._history is not None:
             self._record(frozenset(rows), self._history)
             self._store.usage.forget(row for row in rows if row.hour + HOUR + KEEP <= now)
+
+    def _of_our_time(self, rows: Iterable[UsageRow], now: float) -> list[UsageRow]:
+        """Leave out what has not happened yet. It stays in Redis: whose clock is wrong, the node's or ours, is not known."""
+        found = []
+        for row in rows:
+            if row.hour <= now + AHEAD:
+                found.append(row)
+            elif row.node not in self._told:
+                self._told.add(row.node)
+                log.warning(
+                    "the clock of node %s, or ours, is wrong: its use of %d waits", row.node, row.hour
+                )
+        return found
 
     def _record(self, rows: frozenset[UsageRow], history: History) -> None:
         new = rows - self._recorded

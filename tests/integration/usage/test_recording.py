@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from integration.usage.rows import HOUR0, make_row
 
-from labq.store import Store
+from labq.store import Store, keys
 from labq.usage import HOUR, UsageRow
 from labq_scheduler.board import Board
 from labq_scheduler.records.history import History
@@ -35,10 +35,38 @@ def test_rows_are_recorded_and_stay_in_redis_while_they_may_grow(store: Store, h
 
 def test_rows_grow_and_never_shrink(store: Store, history: History) -> None:
     follow = follower(store, history)
-    for held, busy in ((10.0, 5.0), (20.0, 9.0), (15.0, 30.0)):
+    for held, busy in ((10.0, 5.0), (20.0, 9.0), (15.0, 12.0)):
         store.usage.write("n1", [make_row(held=held, busy=busy)])
         follow.round(HOUR0 + 60.0)
-    assert recorded(history) == [make_row(held=20.0, busy=30.0)]
+    assert recorded(history) == [make_row(held=20.0, busy=9.0)]
+    history.put_usage([make_row(held=15.0, busy=12.0)])
+    assert recorded(history) == [make_row(held=20.0, busy=12.0)]
+
+
+def test_a_row_that_is_none_stops_neither_its_node_nor_the_others(store: Store, history: History) -> None:
+    client, field = store.connection.client, f'[{HOUR0},"e1","n1-0","bad","out"]'
+    store.usage.write("n1", [make_row()])
+    for value in ('["A100",NaN,1.0]', '["A100","1",1.0]', '["\\ud800",1.0,1.0]', "null"):
+        client.hset(keys.USAGE + "n1", field, value)
+        follower(store, history).round(HOUR0 + 60.0)
+    store.usage.write("n2", [make_row(node="n2")])
+    follower(store, history).round(LATER)
+    assert recorded(history) == [make_row(), make_row(node="n2")]
+    assert store.usage.nodes() == []
+
+
+def test_a_row_of_the_far_future_waits(
+    store: Store, history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead = make_row(HOUR0 + 100 * HOUR)
+    store.usage.write("n1", [ahead, make_row()])
+    follow = follower(store, history)
+    for _ in range(2):
+        follow.round(HOUR0 + 60.0)
+    assert recorded(history) == [make_row()]
+    assert caplog.text.count("clock of node n1") == 1
+    follow.round(HOUR0 + 100 * HOUR + 60.0)
+    assert recorded(history) == [make_row(), ahead]
 
 
 def test_lives_of_an_agent_gpus_people_and_sides_are_rows_of_their_own(
