@@ -17,6 +17,8 @@ from support.nvml import MockNvml, gpu_line, gpu_uuid
 from support.people import People, people
 from support.waiting import wait_for
 
+from labq.clock import monotonic
+
 __all__ = ["people"]
 GIB = 2**30
 SLEEP = ("--image", BUSYBOX, "--cpus", "0.1", "--memory", "32MB", "--", "sleep", "600")
@@ -203,3 +205,65 @@ def test_a_job_is_its_owners_by_its_lease_and_a_forged_label_is_nobodys(
     wait_for(
         lambda: not any(path.exists() for path in told), 20, "the files to go with the job", hint=lab.logs
     )
+
+
+@pytest.mark.timeout(240)
+def test_neither_an_agent_that_restarts_nor_a_driver_that_stalls_makes_taken_gpus_look_free(
+    node: Node, people: People
+) -> None:
+    lab = node.lab
+    for gpu in (0, 1):
+        container = foreign(node, "-v", f"{people.bob.home}:/data")
+        node.processes[node.pid(container)] = (gpu, 2 * GIB)
+    node.write()
+    for gpu in (0, 1):
+        node.wait(gpu, lambda each: each["outside"], "the foreign use to be seen")
+    job = lab.json("submit", "--gpus", "1", *SLEEP)
+
+    def waits_for(seconds: float) -> None:
+        until = monotonic() + seconds
+        while monotonic() < until:
+            assert lab.json("show", job["id"])["state"] == "queued", lab.logs()
+
+    node.wait(0, lambda each: each["outside"], "it to be seen still")
+    for _ in range(2):
+        lab.kill9("agent")
+        waits_for(6)
+        node.wait(0, lambda each: each["outside"], "the new agent to see it")
+    node.nvml.add("hang 0", "hang 1")
+    node.wait(0, lambda each: not each["outside"], "the readings to be too old")
+    waits_for(6)
+    assert "is not known yet" in lab.labq("why", job["id"]).stdout
+    node.processes.clear()
+    node.write()
+    node.running(job["id"])
+
+
+@pytest.mark.timeout(120)
+def test_memory_that_an_ended_job_left_behind_keeps_the_gpu_from_the_next(node: Node) -> None:
+    lab = node.lab
+    first = lab.json("submit", "--gpus", "2", *SLEEP)
+    node.running(first["id"])
+    (own,) = lab.engine.docker("ps", "-q", "--no-trunc", "--filter", f"label=labq.job={first['id']}").split()
+    node.processes = {node.pid(own): (0, 20 * GIB)}
+    node.write()
+    node.wait(0, lambda each: each["state"] == "busy", "its process to be seen")
+    lab.labq("cancel", first["id"])
+    lab.labq("wait", first["id"], check=False)
+
+    # The process has gone, and the driver keeps its memory.
+    def is_leak(gpu: dict[str, Any]) -> bool:
+        return [(each["job"], each["source"]) for each in gpu["outside"]] == [(first["id"], "gone")]
+
+    node.wait(0, is_leak, "the leak to be seen")
+    two = lab.json("submit", "--gpus", "2", *SLEEP)
+    why = wait_for(
+        lambda: text if "is over" in (text := lab.labq("why", two["id"]).stdout) else "",
+        30,
+        "the reason",
+        hint=lab.logs,
+    )
+    assert f"job {first['id']} is over, but its processes or its memory are still on GPU 0" in why
+    node.processes.clear()
+    node.write()
+    node.running(two["id"])
