@@ -15,6 +15,7 @@ facts.py       what /proc, an engine and the queue say (values); who is named, a
 cgroups.py     /proc/<pid>/cgroup -> container ids and the user's slice (pure)
 procfs.py      reads /proc
 accounts.py    reads passwd, subuid and the owners of directories; patience.py does not wait for those that hang
+words.py       makes what others wrote fit to be shown (pure)
 containers.py  an engine's JSON -> ContainerFacts (pure)
 engines.py     follows the engines of this machine (docker); register.py keeps what they said
 sockets.py     which engines (pure)

@@ -3,6 +3,8 @@
 Of labels and uid only what *whoever started it* said is kept: what the image itself carries says nothing about a
 person. An image with ``USER 1000`` is not run by the person who has uid 1000 here; and ``docker commit`` writes the
 labels of somebody's container into an image that everybody may use.
+
+A rootless engine answers what its user likes: letters that nobody can print are replaced.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from labq.holding.facts import ContainerFacts
+from labq.holding.facts import ContainerFacts, Mount
 from labq.holding.seal import OWNER_LABEL, STAMP_LABEL
+from labq.holding.words import plain
 
 #: Uids are 32 bits wide; the last value means "none".
 _NO_UID = 4294967295
@@ -27,10 +30,10 @@ def facts_of_listed(item: Mapping[str, Any], *, engine_uid: int = 0) -> Containe
     """
     names = item.get("Names") or ()
     return ContainerFacts(
-        id=str(item.get("Id", "")),
-        name=str(names[0]).lstrip("/") if names else "",
-        image=str(item.get("Image", "")),
-        labels=dict(item.get("Labels") or {}),
+        id=plain(str(item.get("Id", ""))),
+        name=name_of(names[0]) if names else "",
+        image=plain(str(item.get("Image", ""))),
+        labels=_labels(item.get("Labels")),
         mounts=_binds(item),
         created=_seconds(item.get("Created")),
         engine_uid=engine_uid,
@@ -49,22 +52,30 @@ def facts_of_inspected(
     """
     config = answer.get("Config") or {}
     own = (image or {}).get("Config") or {}
-    baked = own.get("Labels") or {}
-    written = {key: str(value) for key, value in (config.get("Labels") or {}).items()}
+    baked, written = _labels(own.get("Labels")), _labels(config.get("Labels"))
     labels = {key: value for key, value in written.items() if baked.get(key) != value}
     if STAMP_LABEL in labels and OWNER_LABEL in written:
         # The proxy stamped the very name that the image carries too.
         labels[OWNER_LABEL] = written[OWNER_LABEL]
     return ContainerFacts(
-        id=str(answer.get("Id", "")),
-        name=str(answer.get("Name", "")).lstrip("/"),
-        image=str(config.get("Image") or answer.get("ImageName") or answer.get("Image") or ""),
+        id=plain(str(answer.get("Id", ""))),
+        name=name_of(answer.get("Name", "")),
+        image=plain(str(config.get("Image") or answer.get("ImageName") or answer.get("Image") or "")),
         labels=labels,
         mounts=_binds(answer),
         created=_seconds(answer.get("Created")),
         asked_uid=None if image is None else _asked(config.get("User"), own.get("User")),
         engine_uid=engine_uid,
     )
+
+
+def name_of(said: object) -> str:
+    """Return a container's name as people write it."""
+    return plain(str(said)).lstrip("/")
+
+
+def _labels(said: Mapping[str, object] | None) -> dict[str, str]:
+    return {plain(str(key)): plain(str(value)) for key, value in (said or {}).items()}
 
 
 def _asked(user: object, image_user: object) -> int | None:
@@ -80,10 +91,14 @@ def _number(user: object) -> int | None:
     return int(text) if int(text) < _NO_UID else None
 
 
-def _binds(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    mounts = answer.get("Mounts") or ()
-    found = {str(mount.get("Source") or "") for mount in mounts if mount.get("Type") == "bind"}
-    return tuple(sorted(found - {""}))
+def _binds(answer: Mapping[str, Any]) -> tuple[Mount, ...]:
+    found = {
+        # Docker and podman both write RW, also beside a Mode.
+        Mount(plain(str(mount["Source"])), mount.get("RW") is True)
+        for mount in answer.get("Mounts") or ()
+        if mount.get("Type") == "bind" and mount.get("Source")
+    }
+    return tuple(sorted(found))
 
 
 def _seconds(created: object) -> float:

@@ -43,6 +43,11 @@ _FAILURES = (
     urllib3.exceptions.HTTPError,
     OSError,
     ValueError,
+    # An answer that is JSON of another form, or nested without end: a rootless engine answers what its user likes.
+    AttributeError,
+    LookupError,
+    TypeError,
+    RecursionError,
 )
 
 
@@ -80,14 +85,6 @@ class Containers:
             merged.update(engine.register.known())
         return merged
 
-    def find(self, key: str) -> ContainerFacts | None:
-        """Return the container with this id, or the only one whose id begins so (12 letters at least)."""
-        known = self.known()
-        if key in known or len(key) < SHORT_ID:
-            return known.get(key)
-        found = [facts for each, facts in known.items() if each.startswith(key)]
-        return found[0] if len(found) == 1 else None
-
     @property
     def last_success(self) -> float | None:
         """Return when the engine that is worst off last gave a list, monotonic seconds; None = it never did.
@@ -102,11 +99,6 @@ class Containers:
                 oldest = min(oldest, engine.heard)
         return oldest
 
-    @property
-    def errors(self) -> int:
-        """Return how often an engine failed to answer since the start."""
-        return sum(engine.errors for engine in self._engines)
-
 
 class _Engine:
     """One engine and its two threads."""
@@ -117,7 +109,6 @@ class _Engine:
         self.register = Register()
         #: monotonic seconds of the last list; None = it never gave one
         self.heard: float | None = None
-        self.errors = 0
         self._list_now = threading.Event()
         self._images: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._stream: Any = None
@@ -140,7 +131,7 @@ class _Engine:
         stream = self._stream
         if stream is not None:
             # It may have ended by itself, and then it has no socket left to close.
-            with suppress(*_FAILURES, AttributeError):
+            with suppress(*_FAILURES):
                 stream.close()
         for thread in self._threads:
             thread.join(timeout=1)
@@ -156,7 +147,6 @@ class _Engine:
             except FileNotFoundError:
                 delay = RETRY_MOST if self.heard is None else RETRY
             except _FAILURES as error:
-                self.errors += 1
                 if not complained:
                     log.warning("the engine at %s does not answer: %s", self._path, error)
                 complained = True
@@ -226,7 +216,6 @@ class _Engine:
             return  # it has gone; the next event or list says so
         except docker.errors.APIError as error:
             # One broken container is no reason not to know the others.
-            self.errors += 1
             log.warning("the engine at %s cannot inspect container %s: %s", self._path, key[:SHORT_ID], error)
             self.register.refused(key)
             return

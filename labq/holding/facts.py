@@ -21,7 +21,7 @@ class Source(StrEnum):
     LABEL = "label"
     #: owner of the compose project's or dev container's directory
     WORKDIR = "workdir"
-    #: owner of the one home directory that is mounted into the container
+    #: owner of the one home directory that is mounted into the container whole and writable
     MOUNT = "mount"
     #: uid of the process
     UID = "uid"
@@ -31,6 +31,8 @@ class Source(StrEnum):
     USERSLICE = "userslice"
     #: the uid lies in a person's range of subordinate uids (rootless containers, userns-remap)
     SUBUID = "subuid"
+    #: owner of the one home that something is mounted from, which may be a colleague's data set
+    DATA = "data"
     #: the driver still lists the process, but it has gone from /proc
     GONE = "gone"
     #: nothing of the above
@@ -68,6 +70,15 @@ class ProcessFacts:
     cgroup: CgroupFacts = field(default_factory=CgroupFacts)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Mount:
+    """A path on the host that is bind-mounted into a container."""
+
+    path: str
+    #: False = read-only, or the engine does not say
+    writable: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
     """What an engine says of one container; it never changes but for the name."""
@@ -76,8 +87,7 @@ class ContainerFacts:
     name: str
     image: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    #: paths on the host that are bind-mounted into it
-    mounts: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     #: seconds since the epoch
     created: float = 0.0
     #: uid that whoever started it asked for by number (``docker run -u 1001``); None = none, or the image's own

@@ -6,11 +6,17 @@ The rules, the first that answers wins (``facts.Source`` in the same order; docs
 2. proxy      the owner label, sealed by labq's docker.sock proxy
 3. label      the owner label, unless harder evidence names another person
 4. workdir    owner of the compose project's or dev container's directory, with the same exception
-5. mount      owner of the one home that is mounted
+5. mount      owner of the one home that is mounted whole and writable
 6. uid        uid of the process; in a container only one that was asked for by number
 7. loginuid   the login it came from
 8. userslice  the session it runs under
 9. subuid     whose range of subordinate uids its uid lies in
+10. data      owner of the one home that something else is mounted from: a directory of it, or all of it to read only
+
+Hard evidence is a whole writable home, a uid that was asked for, the login of podman, the owner of a rootless engine.
+It disproves the words of rules 3 and 4, unless other hard evidence says the same as they do; where it contradicts
+itself the order of the rules decides. Each contradiction is a dispute. A data set is neither: people read those of
+colleagues every day, so it names its owner when nothing else names anybody, and disputes nothing.
 
 Which container: the innermost id that an engine knows. Engines inside containers are not asked, so a container of
 theirs is charged as the one around it. Below ``user@<uid>.service`` a user can make cgroups of any name, and his own
@@ -32,6 +38,7 @@ from labq.holding.facts import (
     ProcessFacts,
     Source,
 )
+from labq.holding.patience import NoAnswerYetError
 from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, is_timely, verify
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
@@ -44,7 +51,7 @@ _QUOTED = 40
 
 
 class People(Protocol):
-    """What the rules ask of this machine's accounts (accounts.py)."""
+    """What the rules ask of this machine's accounts (accounts.py). Uids may raise NoAnswerYetError, paths never."""
 
     def person(self, uid: int | None) -> str | None:
         """Return the person's name; None when it is no person's uid."""
@@ -53,7 +60,10 @@ class People(Protocol):
         """Return the person in whose range of subordinate uids it lies."""
 
     def home_owner(self, path: str) -> str | None:
-        """Return whose home a path lies in."""
+        """Return whose home a path is or lies in."""
+
+    def whole_home_owner(self, path: str) -> str | None:
+        """Return whose home a path itself is."""
 
     def directory_owner(self, path: str) -> str | None:
         """Return the person who owns a directory."""
@@ -97,6 +107,9 @@ def owner_of(
         leases: by token; those of this node.
         accounts: this machine's.
         key: the proxy's; None = this machine has no proxy, seals prove nothing.
+
+    A uid of which the directory service has not said yet whose it is leaves the process to nobody (``Source.NONE``,
+    for which a look waits a moment): a weaker rule must not name somebody meanwhile.
     """
     if process is None:
         return Owner(source=Source.GONE)
@@ -112,8 +125,12 @@ def owner_of(
         case.doubts.append(
             f"its cgroup names container {forged[:12]}, but the user whom it runs as made that cgroup"
         )
-    user, source = _first_answer(case)
-    around = _around(case, known, user)
+    try:
+        user, source = _first_answer(case)
+        around = _around(case, known, user)
+    except NoAnswerYetError:
+        user, source, around = UNKNOWN, Source.NONE, None
+        case.doubts.clear()
     if around:
         case.doubts.append(around)
     container = case.container
@@ -159,8 +176,10 @@ def _around(case: _Case, known: list[ContainerFacts], user: str) -> str | None:
     """Return a doubt when a container around it is another person's: a privileged container can forge inner ids."""
     for outer in known[1:]:
         held = replace(case.process, cgroup=replace(case.process.cgroup, containers=(outer.id,)))
-        other = _first_answer(_Case(held, outer, case.containers, case.leases, case.accounts, case.key))[0]
-        if other not in {UNKNOWN, user}:
+        other, source = _first_answer(
+            _Case(held, outer, case.containers, case.leases, case.accounts, case.key)
+        )
+        if other not in {UNKNOWN, user} and source is not Source.DATA:
             return f"it is charged to {user}, but runs inside container {outer.name}, which is {other}'s"
     return None
 
@@ -240,7 +259,7 @@ def _workdir(case: _Case) -> Answer:
 def _mount(case: _Case) -> Answer:
     """Rule 5."""
     home = _mounted_home(case)
-    return (home, Source.MOUNT) if home else None
+    return _told(case, home, Source.MOUNT) if home else None
 
 
 def _uid(case: _Case) -> Answer:
@@ -249,13 +268,13 @@ def _uid(case: _Case) -> Answer:
     if case.inside and (case.container is None or case.container.asked_uid != uid):
         return None
     name = case.accounts.person(uid)
-    return (name, Source.UID) if name else None
+    return _told(case, name, Source.UID) if name else None
 
 
 def _loginuid(case: _Case) -> Answer:
     """Rule 7."""
     name = _login(case)
-    return (name, Source.LOGINUID) if name else None
+    return _told(case, name, Source.LOGINUID) if name else None
 
 
 def _userslice(case: _Case) -> Answer:
@@ -270,6 +289,19 @@ def _subuid(case: _Case) -> Answer:
     return (name, Source.SUBUID) if name else None
 
 
+def _data(case: _Case) -> Answer:
+    """Rule 10: what can be written says more than what is read."""
+    mounts = case.container.mounts if case.container else ()
+    for writable in (True, False):
+        homes = (case.accounts.home_owner(mount.path) for mount in mounts if mount.writable is writable)
+        owners = {owner for owner in homes if owner}
+        if owners:
+            # A uid that was asked for but is not the process's now names nobody, and nobody else either.
+            named = owners | {name for name, _, _ in _evidence(case)}
+            return (owners.pop(), Source.DATA) if len(named) == 1 else None
+    return None
+
+
 RULES: tuple[Callable[[_Case], Answer], ...] = (
     _queue,
     _proxy,
@@ -280,25 +312,43 @@ RULES: tuple[Callable[[_Case], Answer], ...] = (
     _loginuid,
     _userslice,
     _subuid,
+    _data,
 )
 
 
 def _unless_disproved(case: _Case, claimed: str, source: Source, claim: str) -> Answer:
-    """Return the claim, or, when evidence names another person, that person and a doubt."""
-    for name, rule, words in _evidence(case):
-        if name != claimed:
-            case.doubts.append(f"{claim}, but {words} {name}'s")
-            return name, rule
-    return claimed, source
+    """Return the claim, or, when all evidence names other people, the first of them; and say what contradicts it."""
+    found = list(_evidence(case))
+    against = [(name, rule, words) for name, rule, words in found if name != claimed]
+    case.doubts += [f"{claim}, but {words} {name}'s" for name, _, words in against]
+    if not against or len(against) < len(found):
+        return claimed, source
+    return against[0][:2]
+
+
+def _told(case: _Case, user: str, source: Source) -> Answer:
+    """Return what evidence says, and say what other evidence contradicts it."""
+    # Outside containers a process that took another's uid (sudo -u) is that person's: the kernel let it.
+    found = list(_evidence(case)) if case.container else []
+    mine = next((words for name, rule, words in found if (name, rule) == (user, source)), "")
+    case.doubts += [
+        f"{mine} {user}'s, but {words} {name}'s" for name, _, words in found if mine and name != user
+    ]
+    return user, source
 
 
 def _evidence(case: _Case) -> Iterator[tuple[str, Source, str]]:
     """Yield who is named by what is harder to forge than a label, in the order of the rules."""
     if home := _mounted_home(case):
         yield home, Source.MOUNT, "its mounted home is"
+    uid = case.process.uid
     asked = case.accounts.person(case.container.asked_uid) if case.container else None
     # Where uids are remapped the number that was asked for is the container's, not the host's.
-    if asked and case.accounts.subuid_owner(case.process.uid) is None:
+    if (
+        asked
+        and case.container
+        and (case.container.asked_uid == uid or case.accounts.subuid_owner(uid) is None)
+    ):
         yield asked, Source.UID, "the uid it was started with is"
     if login := _login(case):
         yield login, Source.LOGINUID, "the login it was started from is"
@@ -316,7 +366,8 @@ def _login(case: _Case) -> str | None:
 
 def _mounted_home(case: _Case) -> str | None:
     mounts = case.container.mounts if case.container else ()
-    owners = {owner for path in mounts if (owner := case.accounts.home_owner(path))}
+    homes = (case.accounts.whole_home_owner(mount.path) for mount in mounts if mount.writable)
+    owners = {owner for owner in homes if owner}
     return owners.pop() if len(owners) == 1 else None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from labq.holding.containers import facts_of_inspected, facts_of_listed
+from labq.holding.containers import facts_of_inspected, facts_of_listed, name_of
 from labq.holding.facts import ContainerFacts
 
 #: Seconds for which a container that is gone is known.
@@ -99,7 +99,7 @@ class Register:
         """Note a container's new name."""
         with self._lock:
             if key in self._entries:
-                self._entries[key].facts = replace(self._entries[key].facts, name=name.lstrip("/"))
+                self._entries[key].facts = replace(self._entries[key].facts, name=name_of(name))
                 self._publish()
 
     def removed(self, key: str, at: float) -> None:

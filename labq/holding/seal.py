@@ -33,7 +33,7 @@ _STAMP = re.compile(r"v1:([0-9a-f]{32}):([0-9a-f]{64})", re.ASCII)
 
 
 def _mac(key: bytes, nonce: str, owner: str) -> str:
-    return hmac.new(key, f"{nonce}\n{owner}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    return hmac.new(key, f"{nonce}\n{owner}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def new_nonce(now: float) -> str:

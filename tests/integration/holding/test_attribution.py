@@ -60,8 +60,25 @@ def test_a_number_that_the_image_says_itself_is_nobody(machine: Machine, scratch
 
 def test_the_mounted_home_names_its_owner(machine: Machine) -> None:
     alice = machine.people.alice
-    owner = machine.of_container("-v", f"{project(alice)}:/work", "-v", "/srv:/data:ro")
+    owner = machine.of_container("-v", f"{alice.home}:/work", "-v", "/srv:/data:ro")
     assert (owner.user, owner.source) == (alice.name, Source.MOUNT)
+
+
+def test_who_reads_a_colleagues_data_set_is_charged_himself(machine: Machine) -> None:
+    alice, bob = machine.people.alice, machine.people.bob
+    for data in (
+        f"{project(bob, 'imagenet')}:/data:ro",
+        f"{project(bob, 'imagenet')}:/data",
+        f"{bob.home}:/b:ro",
+    ):
+        asked = machine.of_container("-u", str(alice.uid), "-v", data)
+        assert (asked.user, asked.source, asked.disputed) == (alice.name, Source.UID, "")
+        label = machine.of_container("-u", str(alice.uid), "-v", data, *labels(**{OWNER_LABEL: alice.name}))
+        assert (label.user, label.source, label.disputed) == (alice.name, Source.LABEL, "")
+        compose = machine.of_container("-v", data, *labels(**{COMPOSE: project(alice)}))
+        assert (compose.user, compose.source, compose.disputed) == (alice.name, Source.WORKDIR, "")
+    work = machine.of_container("-v", f"{project(alice)}:/work", "-v", f"{project(bob, 'imagenet')}:/data:ro")
+    assert (work.user, work.source, work.disputed) == (alice.name, Source.DATA, "")
 
 
 def test_a_home_that_belongs_to_somebody_else_on_disk_names_nobody(machine: Machine) -> None:
@@ -85,7 +102,7 @@ def test_a_link_into_anothers_home_names_nobody(machine: Machine) -> None:
 
 def test_two_mounted_homes_name_nobody(machine: Machine) -> None:
     alice, bob = machine.people.alice, machine.people.bob
-    owner = machine.of_container("-v", f"{project(alice)}:/a", "-v", f"{bob.home}:/b")
+    owner = machine.of_container("-v", f"{alice.home}:/a", "-v", f"{bob.home}:/b")
     assert (owner.user, owner.source, owner.disputed) == ("unknown", Source.NONE, "")
 
 

@@ -13,6 +13,9 @@ from support.engine import BUSYBOX, Engine
 from support.waiting import wait_for
 
 from labq.holding.engines import Containers
+from labq.holding.facts import Mount
+
+MOUNTS = (Mount("/opt"), Mount("/srv", writable=True))
 
 
 def start(engine: Engine, *options: str) -> str:
@@ -35,18 +38,15 @@ def knows(containers: Containers, found: str, seconds: float = 10) -> None:
 
 
 def test_what_was_there_before_is_known_after_the_first_list(clean_engine: Engine) -> None:
-    found = start(clean_engine, "--label", "mine=yes", "-u", "1001", "-v", "/srv:/data")
+    found = start(clean_engine, "--label", "mine=yes", "-u", "1001", "-v", "/srv:/data", "-v", "/opt:/o:ro")
     made = Containers([clean_engine.host])
     assert made.last_success is None
     made.start()
     try:
         knows(made, found)
         facts = made.known()[found]
-        assert (facts.labels["mine"], facts.mounts, facts.asked_uid) == ("yes", ("/srv",), 1001)
+        assert (facts.labels["mine"], facts.mounts, facts.asked_uid) == ("yes", MOUNTS, 1001)
         wait_for(lambda: made.last_success is not None, 10, "the first list to end")
-        assert made.errors == 0
-        assert made.find(found[:12]) == made.find(found) == facts
-        assert made.find(found[:11]) is None
     finally:
         made.stop()
 
@@ -99,13 +99,11 @@ def test_an_engine_that_hangs_keeps_nobody_waiting(
         with caplog.at_level(logging.WARNING):
             os.kill(pid, signal.SIGSTOP)
             try:
-                wait_for(lambda: made.errors > 0, 20, "the engine to be found hanging")
+                wait_for(lambda: "does not answer" in caplog.text, 20, "it to be found hanging")
                 began = time.monotonic()
                 assert found in made.known()
                 assert time.monotonic() - began < 0.1
                 heard = made.last_success
-                wait_for(lambda: made.errors > 1, 20, "another attempt")
-                assert made.last_success == heard
             finally:
                 os.kill(pid, signal.SIGCONT)
         assert sum("does not answer" in record.message for record in caplog.records) == 1
@@ -116,7 +114,9 @@ def test_an_engine_that_hangs_keeps_nobody_waiting(
         assert time.monotonic() - began < 5
 
 
-def test_each_engine_fails_alone(clean_engine: Engine, tmp_path: Path) -> None:
+def test_each_engine_fails_alone(
+    clean_engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     deaf = tmp_path / "deaf.sock"
     alias = tmp_path / "alias.sock"
     alias.symlink_to(clean_engine.directory / "docker.sock")
@@ -129,7 +129,7 @@ def test_each_engine_fails_alone(clean_engine: Engine, tmp_path: Path) -> None:
         made.start()
         try:
             knows(made, start(clean_engine))
-            wait_for(lambda: made.errors > 0, 10, "the deaf engine to be noticed")
+            wait_for(lambda: f"engine at {deaf} does not" in caplog.text, 10, "the deaf one to be noticed")
             assert made.last_success is None
         finally:
             made.stop()
@@ -141,6 +141,5 @@ def test_a_machine_without_engines_is_well(tmp_path: Path) -> None:
     try:
         assert made.known() == {}
         assert made.last_success is not None
-        assert made.errors == 0
     finally:
         made.stop()

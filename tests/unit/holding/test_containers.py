@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from labq.holding.containers import facts_of_inspected, facts_of_listed
-from labq.holding.facts import ContainerFacts
+from labq.holding.facts import ContainerFacts, Mount
 from labq.holding.register import KEPT, Register
 from labq.holding.seal import OWNER_LABEL, STAMP_LABEL
 
@@ -31,9 +31,9 @@ def inspected(key: str = ID, *, user: str = "", status: str = "running", **label
         "State": {"Status": status},
         "Config": {"Image": "pytorch:2", "User": user, "Labels": labels},
         "Mounts": [
-            {"Type": "bind", "Source": "/home/alice"},
-            {"Type": "volume", "Source": "/var/lib/docker/volumes/v/_data"},
-            {"Type": "bind", "Source": "/data"},
+            {"Type": "bind", "Source": "/home/alice", "Mode": "", "RW": True},
+            {"Type": "volume", "Source": "/var/lib/docker/volumes/v/_data", "RW": True},
+            {"Type": "bind", "Source": "/data", "Mode": "ro,Z", "RW": False},
         ],
     }
 
@@ -43,15 +43,26 @@ def image(user: str | None = "", **labels: str) -> dict[str, Any]:
 
 
 def test_an_item_of_a_list_is_read() -> None:
-    item = listed(Created=1700000000, Labels={"x": "y"}, Mounts=[{"Type": "bind", "Source": "/home/alice"}])
+    item = listed(
+        Created=1700000000,
+        Labels={"x": "y"},
+        Mounts=[{"Type": "bind", "Source": "/home/alice"}, {"Type": "bind"}],
+    )
     assert facts_of_listed(item) == ContainerFacts(
-        ID, "brave_curie", "pytorch:2", {"x": "y"}, ("/home/alice",), 1700000000.0
+        ID, "brave_curie", "pytorch:2", {"x": "y"}, (Mount("/home/alice"),), 1700000000.0
     )
 
 
 def test_an_inspection_is_read() -> None:
     assert facts_of_inspected(inspected(x="y"), image(), engine_uid=1001) == ContainerFacts(
-        ID, "brave_curie", "pytorch:2", {"x": "y"}, ("/data", "/home/alice"), 1767323045.123456, None, 1001
+        ID,
+        "brave_curie",
+        "pytorch:2",
+        {"x": "y"},
+        (Mount("/data"), Mount("/home/alice", writable=True)),
+        1767323045.123456,
+        None,
+        1001,
     )
 
 
@@ -59,6 +70,23 @@ def test_an_inspection_is_read() -> None:
 def test_an_answer_may_lack_anything(answer: dict[str, Any]) -> None:
     assert facts_of_inspected(answer, None) == ContainerFacts(ID, "", "")
     assert facts_of_listed(answer) == ContainerFacts(ID, "", "")
+
+
+def test_letters_that_nobody_can_print_are_replaced_wherever_an_engine_says_them() -> None:
+    answer = inspected(key=ID, **{OWNER_LABEL: "al\ud800ice"}) | {
+        "Name": "/na\udcffme",
+        "Mounts": [{"Type": "bind", "Source": "/home/\udfff", "RW": True}],
+    }
+    answer["Config"]["Image"] = "im\ud800age"
+    facts = facts_of_inspected(answer, image())
+    assert (facts.name, facts.image, facts.labels) == ("na�me", "im�age", {OWNER_LABEL: "al�ice"})
+    assert facts.mounts == (Mount("/home/�", writable=True),)
+    register = Register()
+    register.inspected(answer, image(), 1.0)
+    register.renamed(ID, "/again\ud800")
+    assert register.known()[ID].name == "again�"
+    listing = facts_of_listed(listed(name="x\ud800", Labels={"k\ud800": "\udc80"}))
+    assert (listing.name, listing.labels) == ("x�", {"k�": "�"})
 
 
 @pytest.mark.parametrize(

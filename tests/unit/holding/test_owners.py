@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts, Source
+from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Mount, Owner, ProcessFacts, Source
 from labq.holding.owners import RULES, owner_of
+from labq.holding.patience import NoAnswerYetError
 from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, new_nonce, seal
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
@@ -26,8 +28,12 @@ class Town:
     """Three people with a home and 65536 subordinate uids each; directories are owned by who is named in them."""
 
     names: Mapping[int, str] = field(default_factory=lambda: NAMES)
+    #: uids of which the directory service has not said anything yet
+    unheard: frozenset[int | None] = frozenset()
 
     def person(self, uid: int | None) -> str | None:
+        if uid in self.unheard:
+            raise NoAnswerYetError
         return self.names.get(uid or 0)
 
     def subuid_owner(self, uid: int) -> str | None:
@@ -35,6 +41,9 @@ class Town:
 
     def home_owner(self, path: str) -> str | None:
         return next((name for name in self.names.values() if path.startswith(f"/home/{name}")), None)
+
+    def whole_home_owner(self, path: str) -> str | None:
+        return next((name for name in self.names.values() if path == f"/home/{name}"), None)
 
     def directory_owner(self, path: str) -> str | None:
         return next((name for name in self.names.values() if name in path.split("/")), None)
@@ -51,7 +60,8 @@ def container(
     key: str = ID, *, mounts: tuple[str, ...] = (), asked: int | None = None, created: float = 1.0,
     engine: int = 0, labels: Mapping[str, str] | None = None,
 ) -> ContainerFacts:  # fmt: skip
-    return ContainerFacts(key, f"name-{key[0]}", "pytorch", labels or {}, mounts, created, asked, engine)
+    bound = tuple(Mount(path.removesuffix(":ro"), not path.endswith(":ro")) for path in mounts)
+    return ContainerFacts(key, f"name-{key[0]}", "pytorch", labels or {}, bound, created, asked, engine)
 
 
 def named(
@@ -209,7 +219,7 @@ def test_the_login_of_a_podman_container_wins_over_its_label() -> None:
 
 
 def test_two_mounted_homes_disprove_no_label() -> None:
-    shared = container(mounts=("/home/bob/data", "/home/alice"), labels=labelled("alice"))
+    shared = container(mounts=("/home/bob", "/home/carol"), labels=labelled("alice"))
     assert answer(process(ID), shared) == ("alice", Source.LABEL, "")
 
 
@@ -253,7 +263,7 @@ def test_evidence_wins_over_a_directory_which_is_but_a_label() -> None:
 
 
 def test_the_one_mounted_home_names_its_owner() -> None:
-    assert answer(process(ID), container(mounts=("/data", "/home/alice/a", "/home/alice/b"))) == (
+    assert answer(process(ID), container(mounts=("/data", "/home/alice", "/home/bob/imagenet:ro"))) == (
         "alice",
         Source.MOUNT,
         "",
@@ -262,6 +272,48 @@ def test_the_one_mounted_home_names_its_owner() -> None:
 
 def test_two_mounted_homes_name_nobody() -> None:
     assert answer(process(ID), container(mounts=("/home/alice", "/home/bob"))) == ("unknown", Source.NONE, "")
+
+
+@pytest.mark.parametrize(
+    ("who", "home", "source", "disputed"),
+    [
+        (
+            container(asked=ALICE, mounts=("/home/bob",)),
+            "bob",
+            Source.MOUNT,
+            "its mounted home is bob's, but the uid it was started with is alice's",
+        ),
+        (
+            container(asked=ALICE, mounts=("/home/bob",), labels=labelled("alice")),
+            "alice",
+            Source.LABEL,
+            "its label says alice, but its mounted home is bob's",
+        ),
+        (
+            container(asked=ALICE, mounts=("/home/bob",), labels={COMPOSE: "/srv/alice"}),
+            "alice",
+            Source.WORKDIR,
+            "its compose directory is alice's, but its mounted home is bob's",
+        ),
+        (
+            container(asked=ALICE, mounts=("/home/bob",), labels=labelled("carol")),
+            "bob",
+            Source.MOUNT,
+            "its label says carol, but its mounted home is bob's; "
+            "its label says carol, but the uid it was started with is alice's",
+        ),
+    ],
+)
+def test_hard_evidence_that_contradicts_itself_is_told_and_may_support_a_word(
+    who: ContainerFacts, home: str, source: Source, disputed: str
+) -> None:
+    assert answer(process(ID, uid=ALICE), who) == (home, source, disputed)
+
+
+def test_a_number_that_was_asked_for_and_the_login_of_podman_may_be_two_peoples() -> None:
+    who = process(ID, uid=ALICE, login=BOB, runtime="libpod")
+    disputed = "the uid it was started with is alice's, but the login it was started from is bob's"
+    assert answer(who, container(asked=ALICE)) == ("alice", Source.UID, disputed)
 
 
 # 6 uid
@@ -316,6 +368,89 @@ def test_a_session_and_a_range_of_uids_name_their_owner() -> None:
     assert answer(process(uid=100007)) == ("alice", Source.SUBUID, "")
     assert answer(process(ID, uid=100007)) == ("alice", Source.SUBUID, "")
     assert answer(process(slice_uid=0)) == ("unknown", Source.NONE, "")
+
+
+# 10 data
+
+
+@pytest.mark.parametrize("mount", ["/home/bob/imagenet:ro", "/home/bob/imagenet", "/home/bob:ro"])
+@pytest.mark.parametrize(
+    ("more", "source"),
+    [
+        ({"labels": labelled("alice"), "asked": ALICE}, Source.LABEL),
+        ({"labels": labelled("alice")}, Source.LABEL),
+        ({"labels": {COMPOSE: "/home/alice/p"}}, Source.WORKDIR),
+        ({"asked": ALICE}, Source.UID),
+    ],
+)
+def test_who_mounts_a_colleagues_data_set_is_charged_himself_and_nothing_is_disputed(
+    mount: str, more: dict[str, Any], source: Source
+) -> None:
+    assert answer(process(ID, uid=ALICE), container(mounts=(mount,), **more)) == ("alice", source, "")
+
+
+def test_a_login_a_session_and_a_range_of_uids_say_more_than_a_data_set() -> None:
+    who = container(mounts=("/home/bob/imagenet",))
+    assert answer(process(ID, login=ALICE, runtime="libpod"), who) == ("alice", Source.LOGINUID, "")
+    assert answer(process(ID, slice_uid=ALICE), who) == ("alice", Source.USERSLICE, "")
+    assert answer(process(ID, uid=100007), who) == ("alice", Source.SUBUID, "")
+
+
+def test_a_project_that_is_mounted_names_its_owner_when_nothing_else_names_anybody() -> None:
+    alone = container(mounts=("/home/alice/project", "/srv"))
+    assert answer(process(ID), alone) == ("alice", Source.DATA, "")
+    # What is written to says more than what is only read.
+    with_data = container(mounts=("/home/alice/project", "/home/bob/imagenet:ro"))
+    assert answer(process(ID), with_data) == ("alice", Source.DATA, "")
+    assert answer(process(ID), container(mounts=("/home/bob/x:ro",))) == ("bob", Source.DATA, "")
+
+
+def test_data_sets_of_two_people_name_nobody() -> None:
+    for mounts in (("/home/alice/a", "/home/bob/b"), ("/home/alice/a:ro", "/home/bob:ro")):
+        assert answer(process(ID), container(mounts=mounts)) == ("unknown", Source.NONE, "")
+
+
+def test_a_data_set_names_nobody_against_the_uid_that_was_asked_for() -> None:
+    # Asked for alice, and root meanwhile: nothing says whose it is, and it is surely not bob's.
+    assert answer(process(ID), container(asked=ALICE, mounts=("/home/bob/x",))) == (
+        "unknown",
+        Source.NONE,
+        "",
+    )
+
+
+def test_a_data_set_of_an_outer_container_disputes_nothing() -> None:
+    inner, outer = container(INNER, labels=labelled("alice")), container(mounts=("/home/bob/imagenet:ro",))
+    assert named(process(INNER, ID), inner, outer).disputed == ""
+
+
+# accounts that are not known yet
+
+
+@pytest.mark.parametrize(
+    ("who", "where"),
+    [
+        (process(uid=ALICE, login=BOB), None),
+        (process(login=ALICE, slice_uid=BOB), None),
+        (process(ID, uid=ALICE), container(asked=ALICE, labels=labelled("bob"))),
+        (process(ID, uid=ALICE), container(asked=ALICE, mounts=("/home/bob/x",))),
+    ],
+)
+def test_while_the_directory_service_says_nothing_no_weaker_rule_names_somebody_else(
+    who: ProcessFacts, where: ContainerFacts | None
+) -> None:
+    known = {where.id: where} if where else {}
+    owner = owner_of(who, known, {}, Town(unheard=frozenset({ALICE})))
+    assert (owner.user, owner.source, owner.disputed) == ("unknown", Source.NONE, "")
+    assert owner.container_id == (ID if where else "")
+
+
+def test_what_needs_no_account_is_named_while_the_directory_service_says_nothing() -> None:
+    away = Town(unheard=frozenset(NAMES))
+    who, leased = process(ID, uid=ALICE), {LEASE.token: LEASE}
+    assert owner_of(who, {ID: container(labels=LABQ)}, leased, away).user == "alice"
+    assert owner_of(who, {ID: container(labels=stamped("bob", nonce="0" * 32))}, {}, away, KEY).user == "bob"
+    assert owner_of(who, {ID: container(labels=labelled("carol"))}, {}, away).user == "carol"
 
 
 # which container

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labq.holding.facts import Source
 from labq.holding.reading import GpuReading, GpuState, Holder
 from labq.holding.samples import GpuSample, WatchedGpu
-from labq.holding.seconds import LONGEST_GAP, STEADY, Moment, Share, moment, spent
+from labq.holding.seconds import LONGEST_GAP, STEADY, Moment, Share, Steps, moment, spent
 from labq.node import Gpu
 
 ALICE, BOB = ("alice", True), ("bob", False)
@@ -67,3 +69,18 @@ def test_on_a_lost_gpu_nobody_is_busy() -> None:
     holder = Holder("bob", Source.QUEUE, None, job="7", busy=True)
     found = moment(GpuReading(WatchedGpu(Gpu("GPU-0", 0, "RTX", 1)), GpuState.LOST, (holder,)))
     assert found.shares == {BOB: Share(1.0, 0.0)}
+
+
+def test_steps_go_from_the_latest_moment_of_which_something_is_known() -> None:
+    gpu = Gpu("GPU-0", 0, "RTX", 1)
+    unheard = GpuReading(WatchedGpu(gpu), GpuState.LOST, fresh=False)
+    holder = Holder("alice", Source.UID, None, processes=1)
+    held = GpuReading(WatchedGpu(gpu, GpuSample(0.0, utilization=0.0)), GpuState.HELD, (holder,))
+    steps = Steps()
+    assert steps.to([unheard], 9.0) == []
+    (first,) = steps.to([held], 10.0)
+    assert (first.since, first.spent.held) == (10.0, {})
+    assert steps.to([replace(held, pending=True)], 11.0) == []
+    (second,) = steps.to([held], 12.0)
+    assert (second.gpu, second.since, second.spent.held) == (gpu, 10.0, {ALICE: 2.0})
+    assert steps.latest == {"GPU-0": (second.moment, 12.0)}
