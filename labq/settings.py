@@ -126,9 +126,19 @@ SETTINGS: tuple[Setting, ...] = (
         "exporter_web_config", "", "path", "File with TLS and basic auth, as for other exporters.", (_E,)
     ),
     Setting("gpus_expected", "", "text", "GPUs this node should have; empty = as many as PCI shows.", (_E,)),
-    Setting("engines", "", "list", "Sockets of container engines; empty = Docker's and Podman's.", (_E,)),
     Setting(
-        "stamp_key", "/var/lib/labq-stamp/stamp.key", "path", "Key of the docker.sock proxy's seals.", (_E,)
+        "engines",
+        "",
+        "list",
+        "Sockets of container engines; empty = Docker's and Podman's. The agent asks its own besides.",
+        (_A, _E),
+    ),
+    Setting(
+        "stamp_key",
+        "/var/lib/labq-stamp/stamp.key",
+        "path",
+        "Key of the docker.sock proxy's seals.",
+        (_A, _E),
     ),
     Setting(
         "notify", "auto", "text", "on, off, or auto: `labq up` notifies when Slack or SMTP is set.", (_N,)

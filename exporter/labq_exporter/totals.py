@@ -6,13 +6,13 @@ back (it would take that for a reset and count everything again).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from labq.holding.reading import GpuReading
 from labq.holding.samples import XidCount
-from labq.holding.seconds import Moment, Share, moment, spent
+from labq.holding.seconds import Moment, Share, Steps
 
 VERSION = 1
 #: Seconds after which somebody who no longer holds a GPU loses the series of it, at a restart.
@@ -44,12 +44,12 @@ class Totals:
     cgroup_cpu: dict[str, float] = field(default_factory=dict)
     #: (GPU uuid, code) -> count, seconds since the epoch of the last, of earlier lives of this program
     xids_before: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
-    #: GPU uuid -> its latest moment, and when that was (monotonic seconds, which restarts of this program share)
-    moments: dict[str, tuple[Moment, float]] = field(default_factory=dict)
+    #: where each GPU is; restarts of this program share the monotonic clock
+    steps: Steps = field(default_factory=Steps)
     #: everybody who has a series of their own
     users: set[str] = field(default_factory=set)
 
-    def add(self, readings: Iterable[GpuReading], at: float, now: float) -> None:
+    def add(self, readings: Sequence[GpuReading], at: float, now: float) -> None:
         """Count the time since the last readings.
 
         Args:
@@ -57,28 +57,13 @@ class Totals:
             at: monotonic seconds.
             now: seconds since the epoch.
         """
-        for reading in readings:
-            uuid = reading.gpu.uuid
-            self.slots[uuid] = reading.gpu.slot
-            if reading.watched.sample is None:
-                continue  # nothing was heard of it yet: what the last life of this program wrote down stays
-            if reading.pending:
-                continue  # the time goes to whoever it turns out to be
-            after = moment(reading)
-            before = self.moments.get(uuid)
-            self.moments[uuid] = (after, at)
-            for who in after.shares:
-                # Shown from the first sight on, so that Prometheus sees it grow.
+        self.slots |= {reading.gpu.uuid: reading.gpu.slot for reading in readings}
+        for step in self.steps.to(readings, at):
+            uuid, gone = step.gpu.uuid, step.spent
+            # Whoever is there now is shown from the first sight on, so that Prometheus sees it grow.
+            for who in {**step.moment.shares, **gone.held}:
                 key = self._key(uuid, who)
-                self.held.setdefault(key, 0.0)
-                self.busy.setdefault(key, 0.0)
-                self.touched[key] = now
-            if before is None:
-                continue
-            gone = spent(before[0], after, at - before[1])
-            for who, part in gone.held.items():
-                key = self._key(uuid, who)
-                self.held[key] = self.held.get(key, 0.0) + part
+                self.held[key] = self.held.get(key, 0.0) + gone.held.get(who, 0.0)
                 self.busy[key] = self.busy.get(key, 0.0) + gone.busy.get(who, 0.0)
                 self.touched[key] = now
             for state, part in gone.states.items():
@@ -136,7 +121,7 @@ class Totals:
             "moments": [
                 [uuid, at, each.state, each.utilization]
                 + [[user, outside, share.held, share.busy] for (user, outside), share in each.shares.items()]
-                for uuid, (each, at) in self.moments.items()
+                for uuid, (each, at) in self.steps.latest.items()
             ],
         }
 
@@ -165,5 +150,5 @@ def from_json(body: Mapping[str, Any], boot: str, now: float) -> Totals:
     out.users = {user for _, user, _ in out.held} | set(out.user_cpu)
     for uuid, at, state, utilization, *shares in body["moments"]:
         parts = {(user, bool(outside)): Share(held, busy) for user, outside, held, busy in shares}
-        out.moments[uuid] = (Moment(state, parts, utilization), float(at))
+        out.steps.latest[uuid] = (Moment(state, parts, utilization), float(at))
     return out

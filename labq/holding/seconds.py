@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from labq.holding.reading import GpuReading, GpuState
+from labq.node import Gpu
 
 #: Seconds between two readings up to which both count half.
 STEADY = 10.0
@@ -87,6 +88,40 @@ def spent(before: Moment, after: Moment, seconds: float) -> Spent:
     return out
 
 
-def users(moments: Iterable[Moment]) -> set[str]:
-    """Return who is named in any of the moments."""
-    return {user for each in moments for user, _ in each.shares}
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One GPU from its latest moment to this one."""
+
+    gpu: Gpu
+    moment: Moment
+    #: monotonic seconds of the moment before; that of this one when there was none
+    since: float
+    spent: Spent
+
+
+@dataclass(slots=True)
+class Steps:
+    """Keeps the latest moment of each GPU, and says where the time since then went."""
+
+    #: GPU uuid -> its latest moment, and when that was (monotonic seconds)
+    latest: dict[str, tuple[Moment, float]] = field(default_factory=dict)
+
+    def to(self, readings: Iterable[GpuReading], at: float) -> list[Step]:
+        """Return a step for each GPU of which something is known, and keep where it is now.
+
+        A GPU of which nothing was heard yet stays where it was. So does one whose holder is not known yet: the time
+        goes to whoever it turns out to be.
+
+        Args:
+            readings: of the GPUs now.
+            at: monotonic seconds.
+        """
+        out = []
+        for reading in readings:
+            if reading.watched.sample is None or reading.pending:
+                continue
+            after = moment(reading)
+            before, since = self.latest.get(reading.gpu.uuid, (after, at))
+            self.latest[reading.gpu.uuid] = (after, at)
+            out.append(Step(reading.gpu, after, since, spent(before, after, at - since)))
+        return out

@@ -9,6 +9,16 @@ from labq.errors import BadInputError
 DOCKER, PODMAN = "/var/run/docker.sock", "/run/podman/podman.sock"
 
 
+def own_socket(docker_host: str) -> str:
+    """Return the path of the socket that a Docker client of this process uses.
+
+    Args:
+        docker_host: ``DOCKER_HOST`` of this process; what is no unix socket is none of this machine.
+    """
+    path = docker_host.removeprefix("unix://")
+    return path if path.startswith("/") else DOCKER
+
+
 def engine_sockets(named: Sequence[str], docker_host: str) -> tuple[str, ...]:
     """Return the paths of engines' sockets.
 
@@ -20,8 +30,7 @@ def engine_sockets(named: Sequence[str], docker_host: str) -> tuple[str, ...]:
         BadInputError: quoting what is no socket of this machine.
     """
     if not named:
-        docker = docker_host.removeprefix("unix://")
-        return (docker if docker.startswith("/") else DOCKER, PODMAN)
+        return (own_socket(docker_host), PODMAN)
     for text in named:
         if not text.removeprefix("unix://").startswith("/"):
             raise BadInputError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labq.errors import BadInputError
-from labq.holding.sockets import DOCKER, PODMAN, engine_sockets
+from labq.holding.sockets import DOCKER, PODMAN, engine_sockets, own_socket
 from labq.settings import Settings
 from labq.spec_values import cpus as parse_cpus
 from labq.units import parse_bytes
@@ -58,7 +58,7 @@ class AgentConfig:
     #: None = nothing is written for dcgm-exporter, or for jobstats
     dcgm_jobs_dir: Path | None = None
     jobstats_dir: Path | None = None
-    #: sockets of container engines whose containers may use GPUs
+    #: sockets of container engines whose containers may use GPUs; the engine that runs the jobs is always among them
     engines: tuple[str, ...] = (DOCKER, PODMAN)
     stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
 
@@ -107,7 +107,9 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
         run_dir=settings.path("run_dir"),
         dcgm_jobs_dir=settings.path("dcgm_jobs_dir") if settings.text("dcgm_jobs_dir") else None,
         jobstats_dir=settings.path("jobstats_dir") if settings.text("jobstats_dir") else None,
-        engines=engine_sockets(settings.items("engines"), docker_host),
+        engines=tuple(
+            dict.fromkeys((own_socket(docker_host), *engine_sockets(settings.items("engines"), docker_host)))
+        ),
         stamp_key=settings.path("stamp_key"),
     )
 

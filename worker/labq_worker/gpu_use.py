@@ -1,5 +1,6 @@
 """What the GPUs of this node do, and who holds them, looked at every second; and the rows of use that follow.
 
+Two threads, so that a Redis that hangs never keeps from looking: one looks and counts, one writes what was counted.
 Only real GPUs are looked at: nobody holds one that is made up but who leased it.
 """
 
@@ -23,10 +24,14 @@ from labq.store import Store
 from labq_worker.usage_meter import UsageMeter
 
 log = logging.getLogger(__name__)
-#: Seconds between two looks, and between two writings of the rows of use.
+#: Seconds between two looks, and between two writings of the rows of use (and readings of the key of seals).
 INTERVAL, WRITE_EVERY = 1.0, 10.0
 #: Seconds that the start of the agent waits for the driver to name its GPUs; one that hangs names them later.
 FIND = 20.0
+#: Seconds for which the first look waits for the engines' first lists: without them a container's holder has no name.
+ENGINES_FIRST = 2.0
+#: Seconds that the end waits for the last look, and for all of it: the agent leaves at once when it is told to.
+LAST_LOOK, END = 0.3, 1.0
 
 
 class GpuUse:
@@ -40,16 +45,19 @@ class GpuUse:
         leases: Callable[[], Sequence[LeaseFacts]],
         engines: Sequence[str],
         stamp_key: Path,
+        *,
+        write_every: float = WRITE_EVERY,
     ) -> None:
         """Begin to watch the driver, and wait a moment for the names of its GPUs.
 
         Args:
-            store: takes the rows of use.
+            store: takes the rows of use; for nobody else's use.
             node: name of the node.
             epoch: names this life of the agent.
             leases: those of this node.
             engines: sockets of container engines.
             stamp_key: key of the docker.sock proxy's seals.
+            write_every: seconds between two writings.
         """
         self.watch = GpuWatch(Nvml(), INTERVAL)
         self.watch.start()
@@ -59,51 +67,81 @@ class GpuUse:
             )
         self._store, self._node, self._leases = store, node, leases
         self._containers = Containers(engines)
-        self._stamp_key = stamp_key
+        self._stamp_key, self._write_every = stamp_key, write_every
         self._key: bytes | None = None
         self._look = Look(
             self.watch.snapshot, self._containers.known, interval=INTERVAL, key=lambda: self._key
         )
-        self._meter = UsageMeter(node, epoch)
+        self._meter, self._metering = UsageMeter(node, epoch), threading.Lock()
         #: of the last look
         self.readings: Sequence[GpuReading] = ()
         self._stop = threading.Event()
+        self._looking = threading.Thread(target=self._keep_looking, name="gpu-use", daemon=True)
+        self._writing = threading.Thread(target=self._keep_writing, name="usage-write", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
         self._containers.start()
-        threading.Thread(target=self._run, name="gpu-use", daemon=True).start()
+        self._looking.start()
+        self._writing.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look once more and write the last rows; wait no longer than ``END`` for a Redis that hangs."""
         self._stop.set()
+        if self._writing.ident is not None:
+            self._writing.join(timeout=END)
+            # An engine that hangs keeps the threads that ask it for its timeout.
+            threading.Thread(target=self._containers.stop, name="engines-stop", daemon=True).start()
+        self.watch.stop()
 
-    def _run(self) -> None:
-        written, told = -1e9, False
-        while not self._stop.is_set():
-            began = monotonic()
+    def _keep_looking(self) -> None:
+        give_up = monotonic() + ENGINES_FIRST
+        while self._containers.last_success is None and monotonic() < give_up and not self._stop.is_set():
+            self._stop.wait(0.05)
+        key_read, told = -1e9, False
+        while True:
+            last, began = self._stop.is_set(), monotonic()
             try:
-                if began - written >= WRITE_EVERY:
-                    written = began
-                    self._key = self._read_key()
-                    self._write()
+                if began - key_read >= WRITE_EVERY:
+                    key_read, self._key = began, self._read_key()
                 self.readings = self._look(self._leases(), began)
-                self._meter.add(self.readings, began, now())
+                with self._metering:
+                    self._meter.add(self.readings, began, now())
+                told = False
+            except Exception:
+                if not told:
+                    log.exception("looking at the GPUs; the next look starts afresh")
+                told = True
+            if last:
+                return
+            self._stop.wait(max(0.0, began + INTERVAL - monotonic()))
+
+    def _keep_writing(self) -> None:
+        told = False
+        while True:
+            last = self._stop.wait(self._write_every)
+            if last:
+                self._looking.join(timeout=LAST_LOOK)
+            try:
+                self._write()
                 told = False
             except LabqError as error:
                 # Redis is away: the rows wait here.
                 log.debug("use of the GPUs: %s", error.what)
             except Exception:
                 if not told:
-                    log.exception("looking at the GPUs; the next look starts afresh")
+                    log.exception("writing the use of the GPUs; it is tried again")
                 told = True
-            self._stop.wait(max(0.0, began + INTERVAL - monotonic()))
+            if last:
+                return
 
     def _write(self) -> None:
-        rows = self._meter.changed()
+        with self._metering:
+            rows = self._meter.changed()
         if rows:
             self._store.usage.write(self._node, rows)
-            self._meter.written(rows, now())
+            with self._metering:
+                self._meter.written(rows)
 
     def _read_key(self) -> bytes | None:
         try:

@@ -112,3 +112,16 @@ def test_the_time_before_it_is_known_who_holds_a_gpu_goes_to_who_it_turns_out_to
     totals.add([busy("alice")], 13.0, 1003.0)
     assert totals.held == {KEY: 1.5}
     assert sum(totals.states.values()) == 3.0
+
+
+def test_a_state_file_of_the_first_release_is_read() -> None:
+    written = (
+        '{"v": 1, "boot": "b", "users": [["GPU-0", "alice", "outside", 3.0, 1.0, 1004.0]],'
+        ' "states": [["GPU-0", "busy", 3.0]], "used": {"GPU-0": 2.5}, "slots": {"GPU-0": "0"}, "user_cpu": {},'
+        ' "cgroup_cpu": {}, "xids": [],'
+        ' "moments": [["GPU-0", 14.0, "busy", 1.0, ["alice", true, 1.0, 1.0]]]}'
+    )
+    totals = from_json(json.loads(written), "b", 1006.0)
+    assert json.loads(json.dumps(totals.to_json([], "b"))) == json.loads(written)
+    totals.add([busy("alice")], 16.0, 1006.0)
+    assert (totals.held, totals.busy) == ({KEY: 5.0}, {KEY: 3.0})
