@@ -11,6 +11,8 @@ from labq.settings import Settings
 
 #: Seconds: below it the looking itself would be noticed, above it a short job would be missed.
 SHORTEST, LONGEST = 0.1, 10.0
+#: RFC 793: sixteen bits.
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +48,17 @@ def read_config(settings: Settings, docker_host: str = "") -> ExporterConfig:
             f"LABQ_EXPORTER_INTERVAL={settings.text('exporter_interval')!r} is not legal",
             f"write a time from {SHORTEST:g} to {LONGEST:g} seconds, such as 1s",
         )
-    port = settings.number("exporter_port")
-    if port > 65535:
-        raise BadInputError(f"LABQ_EXPORTER_PORT={port} is no port", "write a number from 0 to 65535")
+    said = settings.text("exporter_port")
+    if not (said.isascii() and said.isdigit() and len(said) < 6 and int(said) <= MOST_PORT):
+        raise BadInputError(
+            f"LABQ_EXPORTER_PORT={said!r} is no port",
+            f"write a number from 0 to {MOST_PORT}, such as 9746; 0 takes any that is free",
+        )
+    if not settings.text("run_dir") or "\0" in settings.text("run_dir"):
+        raise BadInputError(
+            f"LABQ_RUN_DIR={settings.text('run_dir')!r} is no directory",
+            "write the one that the agent of this machine has, such as /run/labq",
+        )
     expected = settings.text("gpus_expected")
     if expected and not (expected.isascii() and expected.isdigit() and len(expected) < 4):
         raise BadInputError(
@@ -56,7 +66,7 @@ def read_config(settings: Settings, docker_host: str = "") -> ExporterConfig:
         )
     return ExporterConfig(
         host=settings.text("exporter_host"),
-        port=port,
+        port=int(said),
         interval=interval,
         run_dir=settings.path("run_dir"),
         web_config=settings.path("exporter_web_config") if settings.text("exporter_web_config") else None,

@@ -29,6 +29,7 @@ from labq.holding.watch import GpuWatch
 from labq_exporter.cgroup_usage import Cgroups
 from labq_exporter.collecting import Collecting
 from labq_exporter.config import ExporterConfig
+from labq_exporter.driver import driver_mismatch
 from labq_exporter.page import CONTENT_TYPE, own_page, render
 from labq_exporter.people import People
 from labq_exporter.snapshot import Snapshot
@@ -70,6 +71,7 @@ class Exporter:
         self._last_slow = -1e9
         self._seen = 0
         self._on_the_bus = gpus_on_the_bus()
+        self._mismatch: bool | None = None
         # What was counted is shown from the start on.
         self._snapshot = self._snapshot_of((), self._totals.xids(()))
         self._page: tuple[float, bytes] = (-1e9, b"")
@@ -172,6 +174,7 @@ class Exporter:
             return None
 
     def _slow(self, leases: Sequence[LeaseFacts]) -> None:
+        self._mismatch = driver_mismatch(self._watch.error)
         self._seal_key = self._read_key()
         self._on_the_bus = gpus_on_the_bus()
         containers: Callable[[], Mapping[str, ContainerFacts]] = self._containers.known
@@ -182,10 +185,8 @@ class Exporter:
     def _note_threads(self, at: float, wall: float) -> None:
         """Note how the collectors do that work in threads of their own."""
         ages = [at - each.sample.at for each in self._watch.snapshot() if each.sample is not None]
-        error = self._watch.error
         oldest = max(ages, default=0.0)
-        good = not error and oldest <= self._patience
-        # No GPU and no error: a machine without GPUs is well.
+        good = (not self._watch.error or self._without_gpus) and oldest <= self._patience
         self._collecting.note(
             "nvml", success=good, duration=0.0, last=wall - oldest if ages else wall if good else 0.0
         )
@@ -194,6 +195,12 @@ class Exporter:
         self._collecting.note(
             "containers", success=fresh, duration=0.0, last=wall - (at - heard) if heard is not None else 0.0
         )
+
+    @property
+    def _without_gpus(self) -> bool:
+        """Return whether this machine has no GPU and needs no driver; a driver that hangs has not said so."""
+        here = self._watch.wait_found(0.0) and not self._watch.driver
+        return here and not (self._seen or self._on_the_bus or self._config.gpus_expected)
 
     def _snapshot_of(
         self, readings: Sequence[GpuReading], xids: Mapping[tuple[str, int], tuple[int, float]]
@@ -205,6 +212,7 @@ class Exporter:
             gpus=readings,
             expected=expected if expected is not None else max(self._seen, self._on_the_bus),
             driver=self._watch.driver,
+            mismatch=self._mismatch,
             users={key: (held, totals.busy[key]) for key, held in totals.held.items()},
             states=dict(totals.states),
             used=dict(totals.used),

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from labq.holding.words import plain
 from labq_exporter.families import DROPPED, GROUPS, Row
 from labq_exporter.snapshot import Snapshot
 from labq_exporter.table import BY_NAME
@@ -24,8 +25,17 @@ ProcessCollector(registry=_OF_THIS_PROCESS)
 
 def render(snapshot: Snapshot) -> bytes:
     """Return the page of a snapshot; the same snapshot always gives the same bytes."""
+    try:
+        return _written(snapshot, lambda text: text)
+    except UnicodeEncodeError as error:
+        # One letter that cannot be written must not take all the rest away; those who read names replace such letters.
+        log.warning("metrics: a label holds a letter that cannot be written: %r", error.object[error.start])
+        return _written(snapshot, plain)
+
+
+def _written(snapshot: Snapshot, clean: Callable[[str], str]) -> bytes:
     registry = CollectorRegistry()
-    registry.register(_Snapshot(snapshot))
+    registry.register(_Snapshot(snapshot, clean))
     return generate_latest(registry)
 
 
@@ -35,8 +45,8 @@ def own_page() -> bytes:
 
 
 class _Snapshot(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: Snapshot, clean: Callable[[str], str]) -> None:
+        self._snapshot, self._clean = snapshot, clean
 
     def describe(self) -> Iterable[Metric]:
         return []  # the table has no two families of one name: nothing to compare
@@ -44,13 +54,13 @@ class _Snapshot(Collector):
     def collect(self) -> Iterator[Metric]:
         twice = 0
         for group in GROUPS:
-            families, more = _families(group, self._snapshot, twice)
+            families, more = _families(group, self._snapshot, twice, self._clean)
             twice += more
             yield from families
 
 
 def _families(
-    group: Callable[[Snapshot], Iterable[Row]], snapshot: Snapshot, twice: int
+    group: Callable[[Snapshot], Iterable[Row]], snapshot: Snapshot, twice: int, clean: Callable[[str], str]
 ) -> tuple[Sequence[Metric], int]:
     """Return the families of a group, and how many of its series were there already.
 
@@ -58,12 +68,14 @@ def _families(
         group: yields rows.
         snapshot: what they are made from.
         twice: series of the groups before that were there already.
+        clean: makes each value of a label fit to be written.
     """
     families: dict[str, Metric] = {}
     seen: set[tuple[str, tuple[str, ...]]] = set()
     more = 0
     try:
-        for name, labels, value in group(snapshot):
+        for name, said, value in group(snapshot):
+            labels = tuple(clean(text) for text in said)
             if (name, labels) in seen:
                 # Two engines may each have a container of one name; Prometheus refuses to take a series twice.
                 more += 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labq.holding.accounts import Accounts
-from labq.holding.facts import CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts
+from labq.holding.facts import UNKNOWN, CgroupFacts, ContainerFacts, LeaseFacts, Owner, ProcessFacts
 from labq.holding.owners import owner_of
+from labq.holding.patience import NoAnswerYetError
 from labq_exporter.cgroup_usage import Cgroups, CgroupUse
 from labq_exporter.snapshot import ContainerUse
 from labq_exporter.totals import Totals
@@ -51,7 +52,7 @@ class People:
                 if use.slice_uid is not None:
                     continue  # a rootless container: its login's slice counts it
             elif use.slice_uid is not None:
-                user = self._accounts.name(use.slice_uid)
+                user = self._name(use.slice_uid)
             if use.cpu is not None:
                 seen[use.path] = (user, use.cpu)
             memory[user] = memory.get(user, 0) + (use.memory or 0)
@@ -59,6 +60,12 @@ class People:
         self._looked = True
         self.containers = sorted(containers, key=lambda each: (each.name, each.id))
         self.people = {user: (cpu, memory.get(user, 0)) for user, cpu in sorted(totals.user_cpu.items())}
+
+    def _name(self, uid: int) -> str:
+        try:
+            return self._accounts.name(uid)
+        except NoAnswerYetError:
+            return UNKNOWN
 
 
 def _use(

@@ -53,7 +53,7 @@ class State:
             return from_json(body, self._boot, now)
         except FileNotFoundError:
             return Totals()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             log.warning("%s cannot be read, the counters begin at 0: %s", self._path, error)
             return Totals()
 

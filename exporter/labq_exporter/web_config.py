@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from labq.errors import BadInputError
+from labq.holding.words import plain
 
 _TLS = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version")
 _BCRYPT = re.compile(rb"\$2[aby]\$[0-3][0-9]\$[./A-Za-z0-9]{53}")
@@ -53,7 +54,7 @@ class WebConfig:
             raise BadInputError(
                 f"{path}: basic_auth_users is no table", "write NAME: BCRYPT-HASH, a line each"
             )
-        self._users = {str(name): str(digest).encode() for name, digest in users.items()}
+        self._users = {str(name): str(digest).encode(errors="replace") for name, digest in users.items()}
         for name, digest in self._users.items():
             if not _BCRYPT.fullmatch(digest):
                 raise BadInputError(
@@ -111,10 +112,14 @@ class WebConfig:
             ("client_auth_type", auth, _CLIENT_AUTH),
             ("min_version", minimum, versions),
         ):
-            if value not in legal:
+            if not isinstance(value, str) or value not in legal:
                 raise BadInputError(f"{path}: {name} {value!r} is not legal", f"write {' or '.join(legal)}")
         if not tls.get("cert_file") or not tls.get("key_file"):
             raise BadInputError(f"{path}: tls_server_config needs cert_file and key_file", "name both files")
+        for name in ("cert_file", "key_file", "client_ca_file"):
+            value = tls.get(name) or ""
+            if not isinstance(value, str) or "\0" in value or plain(value) != value:
+                raise BadInputError(f"{path}: {name} {value!r} is no file name", f"write {name}: node.crt")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = versions[minimum]
         try:
@@ -122,7 +127,7 @@ class WebConfig:
             if auth == _CLIENT_AUTH[1]:
                 context.load_verify_locations(self._file(tls.get("client_ca_file") or ""))
                 context.verify_mode = ssl.CERT_REQUIRED
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:
             raise BadInputError(
                 f"{path}: the certificate cannot be used: {error}",
                 "check cert_file, key_file and client_ca_file",
@@ -142,7 +147,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise BadInputError(
             f"web config {path}: {error.strerror}", "name another file with LABQ_EXPORTER_WEB_CONFIG"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         # The error itself may quote a hash.
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark is not None else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,19 @@ from pathlib import Path
 from labq import __version__
 from labq.errors import BadInputError, LabqError
 from labq.holding.seal import KEY_PATH
+
+#: Seconds: systemd would have killed it long before.
+LONGEST_GRACE = 3600.0
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= LONGEST_GRACE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not legal; write seconds from 0 to {LONGEST_GRACE:g}")
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument(
         "--grace",
-        type=float,
+        type=_seconds,
         default=5.0,
         metavar="SECONDS",
         help="Time that open streams have at the end [5].",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labq.clock import monotonic
+from labq.holding.words import plain
 
 #: Linux 6.5: the pidfd of who connected; Python 3.11 has no name for it.
 SO_PEERPIDFD = 77
@@ -90,7 +91,8 @@ class Names:
         at, name = self._known.get(uid, (-NAME_S, ""))
         if monotonic() - at >= NAME_S:
             try:
-                name = pwd.getpwuid(uid).pw_name
+                # The engine, which speaks JSON, would replace such letters, and the seal would not hold.
+                name = plain(pwd.getpwuid(uid).pw_name)
             except KeyError:
                 name = ""
             self._known[uid] = (monotonic(), name)

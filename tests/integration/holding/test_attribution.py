@@ -172,7 +172,7 @@ def test_a_seal_holds_for_the_first_container_that_carries_it(machine: Machine) 
 
 def test_what_is_started_by_docker_exec_belongs_to_the_container(machine: Machine) -> None:
     alice, bob = machine.people.alice, machine.people.bob
-    container = machine.container("-v", f"{project(alice)}:/work")
+    container = machine.container("-v", f"{alice.home}:/work")
     machine.engine.docker("exec", "-d", "-u", str(bob.uid), container, "sleep", "601")
     top = machine.engine.client.api.top(container)["Processes"]
     pids = [int(row[1]) for row in top if row[-1] == "sleep 601"]
@@ -184,7 +184,7 @@ def test_what_is_started_by_docker_exec_belongs_to_the_container(machine: Machin
 def test_a_container_inside_another_is_charged_to_the_innermost_that_is_known(machine: Machine) -> None:
     alice, bob = machine.people.alice, machine.people.bob
     outer = machine.container("-v", f"{bob.home}:/b")
-    inner = machine.container("-v", f"{project(alice)}:/a", "--cgroup-parent", f"/docker/{outer}")
+    inner = machine.container("-v", f"{alice.home}:/a", "--cgroup-parent", f"/docker/{outer}")
     owner = machine.owner(machine.pid(inner))
     assert (owner.user, owner.source, owner.container_id) == (alice.name, Source.MOUNT, inner)
     assert owner.disputed.endswith(f"which is {bob.name}'s")

@@ -36,7 +36,10 @@ def test_what_is_said_is_taken() -> None:
         ("exporter_interval", "20s", "LABQ_EXPORTER_INTERVAL='20s'"),
         ("exporter_interval", "0.01", "LABQ_EXPORTER_INTERVAL='0.01'"),
         ("exporter_interval", "soon", "soon"),
-        ("exporter_port", "65536", "LABQ_EXPORTER_PORT=65536"),
+        ("exporter_port", "65536", "LABQ_EXPORTER_PORT='65536'"),
+        ("exporter_port", "", "LABQ_EXPORTER_PORT=''"),
+        ("run_dir", "", "LABQ_RUN_DIR=''"),
+        ("run_dir", "/run/\0", "LABQ_RUN_DIR="),
         ("exporter_port", "-1", "LABQ_EXPORTER_PORT='-1'"),
         ("exporter_port", "http", "LABQ_EXPORTER_PORT='http'"),
         ("gpus_expected", "all", "LABQ_GPUS_EXPECTED='all'"),
@@ -48,3 +51,9 @@ def test_what_makes_no_sense_is_quoted_and_told_what_is_legal(name: str, value: 
     with pytest.raises(BadInputError, match=quoted) as caught:
         config(**{name: value})
     assert caught.value.next
+
+
+def test_a_port_that_is_none_is_told_which_are_legal() -> None:
+    with pytest.raises(BadInputError) as caught:
+        config(exporter_port="-1")
+    assert "from 0 to 65535" in (caught.value.next or "")

@@ -149,3 +149,15 @@ def test_text_of_people_cannot_break_the_page() -> None:
     assert values(Snapshot(containers=(one,)), "labq_container_cpu_seconds_total") == {
         ('a"b\n# HELP', "alice"): 1.0
     }
+
+
+def test_a_letter_that_cannot_be_written_takes_nothing_away_but_itself() -> None:
+    whole, odd = (
+        series(page()),
+        ContainerUse("web\ud800", "b" * 64, "i\udcff", "ann\ud800", "label", "", 1.0, 2),
+    )
+    shown = replace(snapshot(), containers=(odd,), people={"ann\ud800": (1.0, 2)})
+    text = render(shown).decode()
+    assert 'container="web\ufffd"' in text
+    assert 'labq_user_memory_bytes{user="ann\ufffd"} 2.0' in text
+    assert {name for name, _, _ in series(text)} == {name for name, _, _ in whole}

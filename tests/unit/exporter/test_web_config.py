@@ -88,6 +88,11 @@ def test_its_repr_says_no_secret(guarded: WebConfig) -> None:
         ("tls_server_config: {cert_file: a, key_file: b}", "cannot be used"),
         ("tls_server_config: {cert_file: a, key_file: b, min_version: TLS10}", "min_version 'TLS10' is not legal"),
         ("tls_server_config: {cert_file: a, key_file: b, client_auth_type: Perhaps}", "'Perhaps' is not legal"),
+        ("tls_server_config: {cert_file: [1], key_file: b}", "cert_file [1] is no file name"),
+        ("tls_server_config: {cert_file: a, key_file: 7}", "key_file 7 is no file name"),
+        ('tls_server_config: {cert_file: "a\\0b", key_file: b}', r"cert_file 'a\x00b' is no file name"),
+        ("tls_server_config: {cert_file: a, key_file: b, client_ca_file: {}, client_auth_type: [x]}", "['x'] is not legal"),
+        ("[" * 5000, "is no YAML"),
         ("tls_server_config: {cipher_suites: []}", "'cipher_suites'"),
     ],
 )  # fmt: skip
@@ -97,6 +102,11 @@ def test_what_it_does_not_know_it_refuses_by_name(tmp_path: Path, text: str, sai
     assert said in caught.value.what
     assert caught.value.next
     assert "secret" not in str(caught.value)
+
+
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    with pytest.raises(BadInputError, match="LABQ_EXPORTER_WEB_CONFIG|is no"):
+        WebConfig(Path("/etc/web\0.yml"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

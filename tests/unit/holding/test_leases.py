@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labq.holding.facts import LeaseFacts
-from labq.holding.leases import STALE, forget_leases, read_leases, write_leases
+from labq.holding.leases import STALE, read_leases, write_leases
 
 LEASE = LeaseFacts("token", "7.2", 1, "ann", {"GPU-0": 0, "GPU-1": 8 * 2**30}, 500.0)
 
@@ -17,9 +18,6 @@ def test_what_is_written_is_read_and_of_all_agents_of_the_machine(tmp_path: Path
     write_leases(tmp_path, "n1-aa", [LEASE], now=100.0)
     write_leases(tmp_path, "n1-bb", [], now=100.0)
     assert read_leases(tmp_path, now=101.0) == ([LEASE], [])
-    forget_leases(tmp_path, "n1-aa")
-    forget_leases(tmp_path, "n1-aa")
-    assert read_leases(tmp_path, now=101.0) == ([], [])
 
 
 def test_it_is_nobody_elses_to_read(tmp_path: Path) -> None:
@@ -36,7 +34,19 @@ def test_what_an_agent_wrote_that_died_says_nothing(tmp_path: Path, age: float) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"leases": [{}], "written": 100}', '{"leases": 3, "written": 100}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"leases": [{}], "written": 100}',
+        '{"leases": 3, "written": 100}',
+        '{"leases": [], "written": NaN}',
+        '{"leases": [], "written": Infinity}',
+        '{"leases": [], "written": "100"}',
+        '{"leases": {}, "written": 100}',
+        "[" * 100_000,
+    ],
 )
 def test_a_broken_file_says_nothing_and_stops_nobody(tmp_path: Path, text: str) -> None:
     write_leases(tmp_path, "good", [LEASE], now=100.0)
@@ -47,6 +57,32 @@ def test_a_broken_file_says_nothing_and_stops_nobody(tmp_path: Path, text: str) 
     assert found == [LEASE]
     assert len(wrong) == 1
     assert str(broken) in wrong[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("token", []),
+        ("token", ""),
+        ("owner", None),
+        ("owner", "a\ud800"),
+        ("job", 7),
+        ("attempt", "1"),
+        ("since", float("nan")),
+        ("gpus", ["GPU-0"]),
+        ("gpus", {"GPU-0": "all"}),
+    ],
+)
+def test_a_broken_row_does_not_count_and_the_others_do(tmp_path: Path, key: str, value: object) -> None:
+    write_leases(tmp_path, "n1", [LEASE, replace(LEASE, token="secret")], now=100.0)
+    path = tmp_path / "leases" / "n1.json"
+    body = json.loads(path.read_text())
+    body["leases"][1][key] = value
+    path.write_text(json.dumps(body))
+    found, (why,) = read_leases(tmp_path, now=100.0)
+    assert found == [LEASE]
+    assert str(path) in why
+    assert "secret" not in why
 
 
 def test_a_file_that_others_may_write_or_a_link_does_not_count(tmp_path: Path) -> None:
