@@ -151,6 +151,8 @@ def containers(snapshot: Snapshot) -> Iterator[Row]:
 def own(snapshot: Snapshot) -> Iterator[Row]:
     """Yield how this program does."""
     yield "labq_exporter_build_info", (__version__, snapshot.driver), 1
+    if snapshot.mismatch is not None:
+        yield "labq_exporter_driver_mismatch", (), float(snapshot.mismatch)
     for each in snapshot.collectors:
         if each.last:
             yield "labq_exporter_last_collect_timestamp_seconds", (each.name,), each.last

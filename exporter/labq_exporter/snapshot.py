@@ -44,6 +44,8 @@ class Snapshot:
     gpus: Sequence[GpuReading] = ()
     expected: int = 0
     driver: str = ""
+    #: library and kernel module of the driver differ; None = not known
+    mismatch: bool | None = None
     #: uuid -> index of the GPU, also of those that are not there now
     slots: Mapping[str, str] = field(default_factory=dict)
     #: (uuid, user, scope) -> seconds held, seconds busy

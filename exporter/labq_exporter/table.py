@@ -195,6 +195,13 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric("labq_exporter_collect_errors_total", "counter", "Tries that failed", ("collector",), "collector"),
     Metric(
+        "labq_exporter_driver_mismatch",
+        "gauge",
+        "1 when the driver's library is of another version than its loaded kernel module: reboot",
+        (),
+        "node with a driver",
+    ),
+    Metric(
         "labq_exporter_series_dropped",
         "gauge",
         "Series of containers and holders left out of this page: there are too many, or two have the same labels",

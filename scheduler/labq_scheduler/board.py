@@ -199,6 +199,11 @@ class Board:
                 outside=outside_use(nodes, self.jobs.get, at),
             )
 
+    def oldest_pending(self) -> float | None:
+        """Return when the job was submitted that has waited longest for resources; None = none waits for them."""
+        with self._lock:
+            return self._pending.oldest()
+
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state, as far as they are in memory."""
         counts: dict[str, int] = {}

@@ -46,6 +46,11 @@ class Pending:
         self._sort()
         return next(iter(self._classes.get(key, {})), None)
 
+    def oldest(self) -> float | None:
+        """Return when the job that waits longest was submitted (seconds since the epoch); None = none waits."""
+        heads = [next(iter(jobs.values())) for jobs in self._classes.values() if jobs]
+        return min((job.submitted_at for job in heads), default=None)
+
     def classes(self) -> Mapping[ClassKey, Sequence[Job]]:
         """Return a copy."""
         self._sort()

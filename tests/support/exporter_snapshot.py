@@ -31,6 +31,7 @@ def snapshot() -> Snapshot:
         gpus=(_shared(), _leased(), _instance(), _lost(), _stale(), _new()),
         expected=6,
         driver="580.95.05",
+        mismatch=False,
         slots={"GPU-0": "0", "GPU-1": "1", "MIG-2-1": "2.1", "GPU-3": "3", "GPU-4": "4", "GPU-9": "9"},
         users={
             ("GPU-0", "alice", "outside"): (120.5, 100.25),

@@ -71,11 +71,13 @@ class Parts:
     def _build(self, _reading: Reading, _now: float) -> Iterator[Sample]:
         yield Sample("labq_build_info", 1.0, (__version__,))
 
-    def _jobs(self, _reading: Reading, _now: float) -> Iterator[Sample]:
+    def _jobs(self, _reading: Reading, now: float) -> Iterator[Sample]:
         if not self._lab.board.loaded:
             raise UnavailableError("the board holds nothing yet")
         for (state, user), count in self._counts.by_state(monotonic()).items():
             yield Sample("labq_jobs", count, (str(state), user))
+        oldest = self._lab.board.oldest_pending()
+        yield Sample("labq_jobs_oldest_wait_seconds", 0.0 if oldest is None else max(0.0, now - oldest))
         yield Sample("labq_job_wait_seconds", self._counts.waits)
         yield Sample("labq_jobs_started_total", self._counts.started)
         for key, count in self._counts.ends().items():

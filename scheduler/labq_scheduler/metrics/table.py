@@ -17,6 +17,13 @@ TABLE: tuple[Metric, ...] = (
         "state (4) and user with an active job",
     ),
     Metric(
+        "labq_jobs_oldest_wait_seconds",
+        "gauge",
+        "Age of the job that has waited longest for resources; 0 when none waits",
+        (),
+        "server",
+    ),
+    Metric(
         "labq_job_wait_seconds",
         "histogram",
         "From the submission, the --not-before time or the last end to the lease of a node, since this server started",

@@ -24,8 +24,6 @@ OF_OTHERS = {
     # node_exporter's textfile collector reads it from a file that the backup writes
     "labq_backup_last_success_timestamp_seconds",
 }  # fmt: skip
-#: Agreed with those who write them, and not in their tables yet.
-PROMISED = {"labq_exporter_driver_mismatch"}
 
 
 def groups() -> Iterator[dict[str, Any]]:
@@ -77,11 +75,7 @@ def test_every_series_that_a_rule_asks_for_exists(rule: dict[str, Any]) -> None:
         for query in queries_in(text):
             asked |= names_in(query)
     assert asked or rule.get("alert") == "LabqWatchdog"
-    assert asked <= KNOWN | RECORDED | OF_OTHERS | PROMISED
-
-
-def test_what_was_promised_is_taken_off_the_list_when_it_is_there() -> None:
-    assert not PROMISED & KNOWN
+    assert asked <= KNOWN | RECORDED | OF_OTHERS
 
 
 def test_labels_that_rules_select_by_are_labels_of_the_metric() -> None:
