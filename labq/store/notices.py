@@ -218,13 +218,14 @@ class NoticeStore:
     def waiting(self) -> tuple[int, int]:
         """Return how many notices are not sent yet (held ones too), and how many dead letters there are."""
         client = self._redis.client
-        lanes = client.zrange(keys.NOTICE_LANES, 0, -1)
+        # In one step: what is released in between would be counted nowhere.
+        first = client.pipeline(transaction=True)
+        first.zcard(keys.NOTICE_HELD).zcard(keys.NOTICE_DEAD).zrange(keys.NOTICE_LANES, 0, -1)
+        held, dead, lanes = first.execute()
         pipe = client.pipeline(transaction=False)
-        pipe.zcard(keys.NOTICE_HELD)
-        pipe.zcard(keys.NOTICE_DEAD)
         for lane in lanes:
             pipe.llen(f"{keys.NOTICES}lane:{lane}")
-        held, dead, *lengths = pipe.execute()
+        lengths = pipe.execute()
         return held + sum(lengths), dead
 
     @answers

@@ -19,6 +19,8 @@ import pytest
 
 from support.waiting import wait_for
 
+#: Methods that take their arguments from the query or a form, never from JSON.
+READING = {"conversations.history", "conversations.list"}
 BOT, APP = "xoxb-secret-of-the-bot", "xapp-secret-of-the-app"
 
 
@@ -155,6 +157,8 @@ class SlackServer:
 
     def _conversations_history(self, said: dict[str, Any]) -> dict[str, Any]:
         oldest = float(said.get("oldest") or 0)
+        if "channel" not in said:
+            return {"ok": False, "error": "invalid_arguments"}
         found = [p for p in reversed(self.posts) if p.channel == said["channel"] and p.at >= oldest]
         start, size = int(said.get("cursor") or 0), int(said.get("limit") or 100)
         wanted = str(said.get("include_all_metadata")).lower() in {"1", "true"}
@@ -255,13 +259,24 @@ class _Handler(BaseHTTPRequestHandler):
         if "json" in (self.headers.get("Content-Type") or ""):
             said = json.loads(data or b"{}")
         else:
-            said = dict(parse_qsl(data.decode()))
+            said = dict(parse_qsl(self.path.partition("?")[2])) | dict(parse_qsl(data.decode()))
         if self.path.startswith("/answer/"):
             self.slack.answers.append(said | {"path": self.path})
             self._send(200, {}, b"ok")
             return
+        self._call(self.path, said)
+
+    def do_GET(self) -> None:
+        """Answers a call whose arguments are in the query."""
+        path, _, query = self.path.partition("?")
+        self._call(path, dict(parse_qsl(query)))
+
+    def _call(self, path: str, said: dict[str, Any]) -> None:
+        method = path.removeprefix("/api/").partition("?")[0]
+        if method in READING and "json" in (self.headers.get("Content-Type") or ""):
+            said = {}  # Slack reads no JSON there
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-        status, headers, body = self.slack.call(self.path.removeprefix("/api/"), said, token)
+        status, headers, body = self.slack.call(method, said, token)
         self._send(status, {"Content-Type": "application/json", **headers}, json.dumps(body).encode())
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:

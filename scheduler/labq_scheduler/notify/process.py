@@ -69,7 +69,12 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
     """
     found: dict[str, Sender] = {}
     if token := settings.text("slack_bot_token"):
-        from labq_scheduler.notify.slack import Slack
+        try:
+            from labq_scheduler.notify.slack import Slack
+        except ImportError:
+            raise BadInputError(
+                "LABQ_SLACK_BOT_TOKEN is set and slack-sdk is not installed", "pip install 'labq[notify]'"
+            ) from None
 
         buttons = bool(settings.text("slack_app_token"))
         found["slack"] = Slack(token, settings.text("slack_api_url"), buttons=buttons)

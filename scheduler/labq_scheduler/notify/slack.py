@@ -133,8 +133,10 @@ class Slack:
         )
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        # By slack_sdk's own methods: some of Slack's take no JSON, and they know which.
+        asked = getattr(self._client, method.replace(".", "_"))
         try:
-            answer = self._client.api_call(method, json=arguments)
+            answer = asked(**arguments)
         except SlackApiError as error:
             raise _refused(method, error) from None
         except (

@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import shutil
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -20,6 +22,7 @@ from integration.notify.conftest import MakeNotifier, People, settled
 from rq import Queue
 from rq.serializers import JSONSerializer
 from support.lab import free_port
+from support.need import need
 from support.slack import Behaviour, SlackServer
 from support.waiting import wait_for
 
@@ -114,6 +117,38 @@ def test_a_wrong_password_is_tried_until_given_up_and_never_shown(
     settled(store)
     (dead,) = store.notices.dead()
     assert dead.error.startswith("the mail server refuses the login")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_password_goes_only_to_a_mail_server_whose_certificate_is_trusted(
+    make_notifier: MakeNotifier, lab_people: People, store: Store, tmp_path: Path, trusted: bool
+) -> None:
+    need(shutil.which("openssl"), "openssl, for a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    box, port = Mailbox(), free_port()
+    server = Controller(
+        box, "127.0.0.1", port, authenticator=box.login, tls_context=context, require_starttls=True, auth_required=True
+    )  # fmt: skip
+    server.start()
+    try:
+        lab_people.add("ann", channel="mail:ann@lab.example")
+        tls = {"LABQ_SMTP_TLS": "starttls", "LABQ_SMTP_HOST": "localhost", "LABQ_NOTIFY_GIVE_UP": "1s"}
+        make_notifier(**mail_settings(port) | tls | ({"SSL_CERT_FILE": str(certificate)} if trusted else {}))
+        lab_people.run("ann")
+        settled(store)
+    finally:
+        server.stop()
+    assert len(box.letters) == int(trusted)
+    assert box.logins == ([("labq", "secret-of-mail")] if trusted else [])
+    errors = [dead.error for dead in store.notices.dead()]
+    assert errors == ([] if trusted else ["the mail server does not answer (SSLCertVerificationError)"])
 
 
 class Hook:
