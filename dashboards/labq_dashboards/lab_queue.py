@@ -54,11 +54,12 @@ alive = number(
 typical = number(
     About(
         4, "Wait of an hour's jobs",
-        "Of the jobs that were given a node in the last hour: half waited less than this, and one in twenty more than that.",
+        "Of the jobs that were given a node in the last hour: half waited less than this, and one in twenty more than that. Beside it: how long the oldest job has waited that waits for resources now.",
         "s", "No job began in the last hour", steps=((None, "text"),),
     ),
     Query(f"{wait(0.5)} >= 0", "half"),
     Query(f"{wait(0.95)} >= 0", "one in twenty"),
+    Query("max(labq_jobs_oldest_wait_seconds)", "waits longest now"),
     decimals=0,
 )  # fmt: skip
 by_state = lines(
@@ -95,8 +96,8 @@ STARVED = (
 starved = rows(
     About(
         8, "Waiting with nothing running",
-        "For how long, in this time, each person had jobs in the queue and none that ran: the way to see starvation. The server tells no age of the"
-        " oldest waiting job; `labq ls --state queued` does.",
+        "For how long, in this time, each person had jobs in the queue and none that ran: the way to see starvation."
+        " Which jobs: `labq ls --state queued`.",
         "none", "Nobody waited with nothing running",
     ),
     [Query(STARVED), Query(f"{jobs_in('queued', 'user')} and on (user) {STARVED}")],
