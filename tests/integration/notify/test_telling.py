@@ -42,7 +42,8 @@ def test_each_end_is_told_to_its_owner_once(
     assert "1 × RTX 4090 on n1" in text
     (post,) = slack.to(bob)
     assert "epoch 1\nbar 99%\nValueError: &lt;nan&gt; &amp; more" in post.text
-    links = [button["url"] for button in post.body["blocks"][-1]["elements"]]
+    (section,) = post.body["blocks"][-1]["elements"]
+    links = [element["url"] for element in section["elements"] if element["type"] == "link"]
     assert links == [
         f"https://labq.lab/v1/jobs/{bad}/logs",
         f"https://grafana.lab/d/labq-my-jobs?var-user=bob&var-job={bad}",
