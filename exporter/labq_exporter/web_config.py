@@ -141,6 +141,10 @@ class WebConfig:
 def _read(path: Path) -> Mapping[str, Any]:
     import yaml
 
+    if "\0" in str(path):
+        raise BadInputError(
+            f"web config {str(path)!r} is no file name", "name another file with LABQ_EXPORTER_WEB_CONFIG"
+        )
     try:
         body = yaml.safe_load(path.read_text())
     except OSError as error:

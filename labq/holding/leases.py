@@ -87,7 +87,7 @@ def _read(path: Path) -> tuple[list[Any], float]:
             raise ValueError("it is not root's own file, so it does not count")
         body = json.loads(handle.read(_MAX_BYTES))
     if not isinstance(body, dict) or not isinstance(body["leases"], list):
-        raise ValueError("it is no list of leases")
+        raise TypeError("it is no list of leases")
     return body["leases"], _finite(body["written"])
 
 

@@ -160,10 +160,21 @@ def test_a_driver_that_is_loaded_later_is_found(exporters: Make, mock_nvml: Mock
 
 def test_a_machine_without_the_library_is_well(exporters: Make) -> None:
     exporter = exporters(LD_LIBRARY_PATH="/nowhere").start()
-    page = exporter.wait(lambda page: page.rows("labq_exporter_last_collect_success"))
+    page = exporter.wait(
+        lambda page: page.value("labq_exporter_last_collect_success", collector="nvml") == 1,
+        what="a machine that needs no driver to be well",
+    )
     assert page.value("labq_node_gpus_expected") == 0
     assert page.value("labq_exporter_last_collect_success", collector="processes") == 1
     assert exporter.get("/healthz") == (200, "ok\n")
+
+
+def test_a_machine_that_should_have_gpus_is_not_well_without_the_library(exporters: Make) -> None:
+    exporter = exporters(LD_LIBRARY_PATH="/nowhere", LABQ_GPUS_EXPECTED="8").start()
+    page = exporter.wait(
+        lambda page: (page.value("labq_exporter_collect_errors_total", collector="nvml") or 0) > 3
+    )
+    assert page.value("labq_exporter_last_collect_success", collector="nvml") == 0
 
 
 def test_fewer_gpus_than_expected_are_told(exporters: Make, mock_nvml: MockNvml) -> None:

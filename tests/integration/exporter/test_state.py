@@ -158,17 +158,24 @@ def test_a_disk_that_is_full_is_told_and_the_page_goes_on(held: Make, tmp_path: 
         after = seconds(exporter.restart(signal.SIGKILL).page())
         assert after >= seconds(before) or after < 0.5
         filler.unlink()
-        wait_for(lambda: good_for(exporter, 5), 10, "the counters to be written down")
+        wait_for(written_down(exporter, 5), 10, "the counters to be written down")
         exporter.close()
 
 
-def good_for(exporter: RunningExporter, pages: int) -> bool:
-    """Whether the counters are written down look after look."""
-    for _ in range(pages):
-        if exporter.page().value("labq_exporter_last_collect_success", collector="state") != 1:
-            return False
-        time.sleep(0.2)  # a look
-    return True
+def written_down(exporter: RunningExporter, times: int) -> Callable[[], bool]:
+    """Whether the counters were written down so often, one look after the other; to be asked again and again."""
+    last: list[float] = []
+
+    def asked() -> bool:
+        page = exporter.page()
+        if page.value("labq_exporter_last_collect_success", collector="state") != 1:
+            last.clear()
+        when = page.value("labq_exporter_last_collect_timestamp_seconds", collector="state") or 0.0
+        if not last or when > last[-1]:
+            last.append(when)
+        return len(last) > times
+
+    return asked
 
 
 def test_a_disk_that_became_read_only_is_told_and_the_page_goes_on(held: Make, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from support.engine import BUSYBOX
 from support.machine import Machine
 from support.people import Person
 
+from labq.clock import now
 from labq.holding.facts import LeaseFacts, Source
-from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, seal
+from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, new_nonce, seal
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
 COMPOSE, DEVCONTAINER = "com.docker.compose.project.working_dir", "devcontainer.local_folder"
@@ -160,7 +161,7 @@ def test_the_queues_labels_count_with_their_lease_only(machine: Machine) -> None
 
 def test_a_seal_holds_for_the_first_container_that_carries_it(machine: Machine) -> None:
     alice, bob = machine.people.alice, machine.people.bob
-    said = labels(**{OWNER_LABEL: alice.name, STAMP_LABEL: seal(KEY, "0" * 32, alice.name)})
+    said = labels(**{OWNER_LABEL: alice.name, STAMP_LABEL: seal(KEY, new_nonce(now()), alice.name)})
     first = machine.pid(machine.container("-v", f"{bob.home}:/b", *said))
     owner = machine.owner(first, key=KEY)
     assert (owner.user, owner.source, owner.disputed) == (alice.name, Source.PROXY, "")

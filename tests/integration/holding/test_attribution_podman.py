@@ -155,8 +155,8 @@ def test_podmans_service_is_an_engine_as_dockers_is(podman: Podman, people: Peop
         mounted = podman.sleep("-v", f"{alice.home}:/work", loginuid=bob.uid)
         disputed = f"its mounted home is {alice.name}'s, but the login it was started from is {bob.name}'s"
         assert owner(mounted) == (alice.name, Source.MOUNT, disputed)
-        (alice.home / "data").mkdir(exist_ok=True)
-        reading = podman.sleep("-v", f"{alice.home}/data:/data:ro", loginuid=bob.uid)
+        (alice.home / "corpus").mkdir(exist_ok=True)
+        reading = podman.sleep("-v", f"{alice.home}/corpus:/data:ro", loginuid=bob.uid)
         assert owner(reading) == (bob.name, Source.LOGINUID, "")
         forged = podman.sleep("--label", f"{OWNER_LABEL}={alice.name}", loginuid=bob.uid)
         disputed = f"its label says {alice.name}, but the login it was started from is {bob.name}'s"
