@@ -229,7 +229,7 @@ def test_two_with_one_directory_are_one_too_many(held: Make) -> None:
     ("setting", "value", "said"),
     [
         ("LABQ_EXPORTER_INTERVAL", "1h", "LABQ_EXPORTER_INTERVAL='1h' is not legal"),
-        ("LABQ_EXPORTER_PORT", "70000", "LABQ_EXPORTER_PORT=70000 is no port"),
+        ("LABQ_EXPORTER_PORT", "70000", "LABQ_EXPORTER_PORT='70000' is no port"),
         ("LABQ_EXPORTER_HOST", "no such host", "cannot listen on no such host:0"),
         ("LABQ_EXPORTER_HOST", "192.0.2.1", "cannot listen on 192.0.2.1:0"),
         ("LABQ_EXPORTER_WEB_CONFIG", "/nowhere.yml", "web config /nowhere.yml: No such file"),
