@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.engine_fixtures", "support.lab_fixtures", "support.nvml", "support.redis", "support.slack"]
+pytest_plugins = [
+    "support.engine_fixtures",
+    "support.lab_fixtures",
+    "support.nvml",
+    "support.redis",
+    "support.slack",
+]
 
 HERE = Path(__file__).parent
 # Measurements want a machine of their own and have a program of their own (`make bench`).

@@ -9,11 +9,11 @@ from unit.worker.jobs import job
 
 from labq.ending import EndReason, StopRequest, judge
 from labq.errors import BadInputError
+from labq.store.messages import RefusedError, read_message
 from labq_worker import end_facts
 from labq_worker.build_output import BuildOutput, why_pull_failed
 from labq_worker.config import parse_allowed, parse_labels
 from labq_worker.end_facts import SeenEnd, Signals
-from labq.store.messages import RefusedError, read_message
 from labq_worker.sim_gpus import simulated_gpus
 from labq_worker.stop_plan import stop_plan
 
