@@ -159,7 +159,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "public_url", "", "text", "Address of the server for people's browsers; notices link there.", (_N,)
     ),
-    Setting("grafana_url", "", "text", "Address of Grafana; notices link to the job's dashboard.", (_N,)),
+    Setting(
+        "grafana_url",
+        "",
+        "text",
+        "Address of Grafana; notices and labq show link to a job's dashboard.",
+        (_S, _N),
+    ),
     Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E, _N)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}

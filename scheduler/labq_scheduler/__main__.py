@@ -14,7 +14,7 @@ from labq.settings import BY_NAME, Settings
 _FLAGS = (
     "host", "port", "data_dir", "redis_url", "records_url", "max_time", "mounts", "max_context",
     "max_queued_per_user", "keep_jobs", "keep_contexts", "usage_half_life", "node_grace",
-    "idle_warn", "idle_reclaim", "idle_exempt", "targets_dir", "exporter_port", "log_level",
+    "idle_warn", "idle_reclaim", "idle_exempt", "targets_dir", "exporter_port", "grafana_url", "log_level",
 )  # fmt: skip
 _LEVELS = ("debug", "info", "warning", "error")
 

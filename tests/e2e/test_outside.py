@@ -200,7 +200,7 @@ def test_a_job_is_its_owners_by_its_lease_and_a_forged_label_is_nobodys(
     # What dcgm-exporter and jobstats read says the same, for as long as the job holds the GPU.
     told = tmp_path / "dcgm" / str(gpu), tmp_path / "gpustat" / gpu_uuid(gpu)
     assert [path.read_text().split()[0] for path in told] == [job["id"], job["id"]]
-    assert [path.name for path in (tmp_path / "dcgm").iterdir()] == [str(gpu)]
+    assert [path.name for path in (tmp_path / "dcgm").glob("[!.]*")] == [str(gpu)]
     lab.labq("cancel", job["id"])
     wait_for(
         lambda: not any(path.exists() for path in told), 20, "the files to go with the job", hint=lab.logs

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -132,6 +133,12 @@ class Watching:
                 return str(alert["status"]["state"])
         return ""
 
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an instant query."""
+        asked = urllib.parse.urlencode({"query": expression})
+        with OPENER.open(f"{self.prometheus}/api/v1/query?{asked}", timeout=10) as answer:
+            return list(json.load(answer)["data"]["result"])
+
     def rules(self) -> list[dict[str, Any]]:
         """How Prometheus fared with each rule."""
         with OPENER.open(f"{self.prometheus}/api/v1/rules", timeout=5) as answer:
@@ -156,6 +163,7 @@ def watching(
     server: int,
     rules: Mapping[str, str] | None = None,
     routes: Mapping[str, str] | None = None,
+    scrapes: Mapping[str, str] | None = None,
 ) -> Iterator[Watching]:
     """Run Prometheus and Alertmanager on copies of our files until the end of the block.
 
@@ -165,6 +173,7 @@ def watching(
         server: port of what plays labq's server.
         rules: changes (pattern -> text) of files of rules.
         routes: more changes of alertmanager.yml.
+        scrapes: more changes of prometheus.yml.
     """
     for program in ("prometheus", "prometheus-alertmanager"):
         need(shutil.which(program), f"{program} (apt-get install {program})")
@@ -172,7 +181,7 @@ def watching(
     api = _Server(slack.handle)
     ports = unused_port(), unused_port()
     shutil.copytree(DASHBOARDS, folder, ignore=shutil.ignore_patterns("grafana", "tests", "README.md"))
-    _write(folder, nodes, server, ports, api.port, rules or {}, routes or {})
+    _write(folder, nodes, server, ports, api.port, rules or {}, routes or {}, scrapes or {})
     prometheus = Daemon("prometheus", folder)
     alertmanager = Daemon("alertmanager", folder)
     urls = [f"http://127.0.0.1:{port}" for port in ports]
@@ -205,7 +214,7 @@ def _ready(url: str) -> bool:
 
 def _write(
     folder: Path, nodes: list[dict[str, Any]], server: int, ports: tuple[int, int], slack: int,
-    rules: Mapping[str, str], routes: Mapping[str, str],
+    rules: Mapping[str, str], routes: Mapping[str, str], scrapes: Mapping[str, str],
 ) -> None:  # fmt: skip
     (folder / "prometheus" / "targets").mkdir()
     (folder / "prometheus" / "targets" / "nodes.json").write_text(json.dumps(nodes))
@@ -219,7 +228,7 @@ def _write(
         r"scrape_interval: 15s": "scrape_interval: 500ms", r"scrape_timeout: 10s": "scrape_timeout: 400ms",
         r"evaluation_interval: 15s": "evaluation_interval: 500ms", "scheduler:7580": f"127.0.0.1:{server}",
         "localhost:9090": f"127.0.0.1:{ports[0]}", "alertmanager:9093": f"127.0.0.1:{ports[1]}",
-    })  # fmt: skip
+    } | dict(scrapes))  # fmt: skip
     texts = {path: path.read_text() for path in (folder / "prometheus" / "rules").glob("*.yml")}
     changes = {r"( +for:) \w+": r"\1 1s", r"( +interval:) \w+": r"\1 1s", **rules}
     assert all(any(re.search(old, text) for text in texts.values()) for old in changes), changes

@@ -124,6 +124,8 @@ class Agent:
         node = self.heartbeat.node
         log.info("node %s: %g cores, %d GPUs", node.name, node.cpus, len(node.gpus))
         take_work.run()
+        if self.use is not None:
+            self.use.stop()  # its last rows of use
         log.info("stopped; containers run on")
 
     def _wait_for_a_look(self, use: GpuUse) -> None:
@@ -201,13 +203,11 @@ class Agent:
         return {attempt.job_id for attempt in self.context.attempts.all()}
 
     def _leave_soon(self) -> None:
-        self.heartbeat.stop()
-        if self.use is not None:
-            self.use.stop()
         # Redis or the engine may hang; every state on disk and in Redis is good enough for a kill -9.
         last_moment = threading.Timer(LAST_MOMENT, os._exit, (0,))
         last_moment.daemon = True
         last_moment.start()
+        self.heartbeat.stop()
 
 
 def _gpus(config: AgentConfig, use: GpuUse | None) -> tuple[Gpu, ...]:

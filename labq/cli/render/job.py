@@ -72,6 +72,9 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     for key, value in spec.items():
         if key not in _SHOWN_ELSEWHERE and key != "not_before":
             yield key, clean(_value(key, value))
+    links = job.get("links") or {}
+    if links.get("grafana"):
+        yield "Grafana", clean(str(links["grafana"]))
     stop = job.get("stop")
     if stop:
         yield "stopping", f"asked by {clean(str(stop['by']))} ({str(stop['reason']).replace('_', ' ')})"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from labq.ending import EndReason
+from labq.links import grafana_job
 from labq.units import about_bytes, about_duration
 from labq_scheduler.notify.news import News
 
@@ -134,7 +135,7 @@ def _digest(news: Sequence[News], total: int, places: Places) -> Message:
         table=_table(rows, names={one.job: one.name for one in listed} if len(names) > 1 else None),
         remark=f"and {left} more" if left > 0 else "",
         hint="labq ls --state ended",
-        links=(("My jobs", _grafana(places, news[0].owner, "")),) if places.grafana else (),
+        links=(("My jobs", grafana_job(places.grafana, news[0].owner, "")),) if places.grafana else (),
     )
 
 
@@ -208,10 +209,6 @@ def _links(news: News, places: Places) -> tuple[tuple[str, str], ...]:
     if places.server and news.kind != "array":
         found.append(("Logs", f"{places.server.rstrip('/')}/v1/jobs/{quote(news.job)}/logs"))
     if places.grafana:
-        found.append(("Grafana", _grafana(places, news.owner, news.job)))
+        begin, end = (None, None) if news.duration is None else (news.at - news.duration, news.at)
+        found.append(("Grafana", grafana_job(places.grafana, news.owner, news.job, begin, end)))
     return tuple(found)
-
-
-def _grafana(places: Places, user: str, job: str) -> str:
-    query = {"var-user": user} | ({"var-job": job} if job else {})
-    return f"{places.grafana.rstrip('/')}/d/labq-my-jobs?{urlencode(query)}"

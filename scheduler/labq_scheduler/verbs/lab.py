@@ -48,6 +48,8 @@ class Site:
     #: seconds after which a use of GPUs is charged by half
     usage_half_life: float = 7 * 86400.0
     idle: IdleRules = field(default_factory=IdleRules)
+    #: address; "" = there is none
+    grafana: str = ""
 
     @staticmethod
     def from_settings(settings: Settings) -> Site:
@@ -65,6 +67,7 @@ class Site:
             keep_contexts=_some(settings.seconds("keep_contexts"), "keep_contexts"),
             usage_half_life=_some(settings.seconds("usage_half_life"), "usage_half_life"),
             idle=_idle_rules(settings),
+            grafana=settings.text("grafana_url"),
         )
 
 

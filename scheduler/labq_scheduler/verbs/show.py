@@ -9,6 +9,7 @@ from typing import Any
 from labq.errors import NotAllowedError, NotFoundError
 from labq.ids import check_job_id, sort_key
 from labq.job import Job
+from labq.links import grafana_job
 from labq.states import JobState
 from labq.store import Person
 from labq.wire import job_view
@@ -62,8 +63,12 @@ def view(lab: Lab, job: Job, person: Person, *, full: bool = True) -> dict[str, 
     """Return the job as ``person`` may see it: others' variables and build arguments are hidden."""
     why = lab.board.why(job.id) if job.state is JobState.QUEUED else None
     seen = job_view(job, why=why, full=full)
-    if full and not may_change(job, person):
-        hide(seen["spec"])
+    if full:
+        if not may_change(job, person):
+            hide(seen["spec"])
+        if lab.site.grafana and job.started_at is not None:
+            link = grafana_job(lab.site.grafana, job.owner, job.id, job.started_at, job.ended_at)
+            seen["links"] = {"grafana": link}
     return seen
 
 

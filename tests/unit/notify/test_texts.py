@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labq.ending import EndReason
+from labq.links import grafana_job
 from labq_scheduler.notify.blocks import BLOCKS, HEADER, SECTION, blocks, escape, table_text
 from labq_scheduler.notify.message import Message, Places, message
 from labq_scheduler.notify.news import News
@@ -76,7 +77,10 @@ def test_links_are_made_of_what_is_set_up_and_quoted() -> None:
     links = message([replace(PLAIN, owner="a&b", job="12.3")], 1, places).links
     assert links == (
         ("Logs", "https://labq.lab/v1/jobs/12.3/logs"),
-        ("Grafana", "https://g.lab/grafana/d/labq-my-jobs?var-user=a%26b&var-job=12.3"),
+        (
+            "Grafana",
+            grafana_job("https://g.lab/grafana", "a&b", "12.3", PLAIN.at - (PLAIN.duration or 0), PLAIN.at),
+        ),
     )
     assert one().links == ()
 

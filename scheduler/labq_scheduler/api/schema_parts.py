@@ -1,0 +1,175 @@
+"""What schemas of the API are put together from: small schemas, and the properties of the views of labq/wire.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.states import JobState
+
+Schema = dict[str, Any]
+
+
+def record(description: str, **properties: Schema) -> Schema:
+    """Return the schema of an object with these properties, all of them always there."""
+    found: Schema = {"type": "object", "properties": properties}
+    return found | {"description": description} if description else found
+
+
+def text(description: str) -> Schema:
+    """Return the schema of a text."""
+    return {"type": "string", "description": description}
+
+
+def items(each: Schema) -> Schema:
+    """Return the schema of a list of these."""
+    return {"type": "array", "items": each}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Return the schema of this or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def ref(name: str) -> Schema:
+    """Return the schema of a reference to a named schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json(schema: Schema, description: str) -> Schema:
+    """Return the schema of a JSON body."""
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def query(name: str, description: str) -> Schema:
+    """Return the schema of a parameter of the query."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+def header(name: str, description: str) -> Schema:
+    """Return the schema of a header."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+TEXT: Schema = {"type": "string"}
+INT: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+BOOL: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+STATE: Schema = {"type": "string", "enum": [str(state) for state in JobState]}
+ERRORS: Schema = {"default": {**json(ref("Error"), "what is wrong, and what to do next")}}
+
+NOTIFY: dict[str, Schema] = {
+    "events": items(TEXT), "channel": TEXT, "quiet": TEXT, "zone": TEXT, "digest": BOOL, "longer_than": NUMBER,
+}  # fmt: skip
+DEAD_LETTER: dict[str, Schema] = {
+    "id": TEXT, "user": TEXT, "kind": TEXT, "job": TEXT, "made_at": TIME, "tries": INT, "error": TEXT,
+}  # fmt: skip
+USAGE_ROW: dict[str, Schema] = {
+    "key": maybe(text("null in the total")),
+    "jobs": text("jobs that ran in the window") | {"type": "integer"},
+    "allocated_gpu_hours": NUMBER,
+    "busy_gpu_hours": maybe(NUMBER),
+    "idle_gpu_hours": maybe(NUMBER),
+    "busy_known_gpu_hours": NUMBER,
+    "outside_gpu_hours": NUMBER,
+    "outside_busy_gpu_hours": NUMBER,
+    "charged_gpu_hours": maybe(NUMBER),
+}
+JOB_SHORT: dict[str, Schema] = {
+    "id": text("1042, or 1042.3 for a task of an array"),
+    "name": TEXT,
+    "owner": TEXT,
+    "state": STATE,
+    "end_reason": maybe(TEXT),
+    "verdict": maybe(text("one sentence with its evidence")),
+    "exit_code": maybe(INT),
+    "node": maybe(TEXT),
+    "gpus": items(text("uuid")),
+    "simulated": BOOL,
+    "submitted_at": TIME,
+    "started_at": maybe(TIME),
+    "ended_at": maybe(TIME),
+    "gpu_request": TEXT,
+    "priority": TEXT,
+    "tags": items(TEXT),
+    "note": TEXT,
+    "array": maybe(TEXT),
+    "index": maybe(INT),
+    "attempt": INT,
+    "why": maybe(text("why it waits")),
+}
+JOB_MORE: dict[str, Schema] = {
+    "links": {
+        "type": "object",
+        "description": "grafana: its dashboard; absent when the server knows no Grafana",
+    },
+    "attempts": items(ref("Attempt")),
+    "image": record("", key=TEXT, ref=maybe(TEXT), id=maybe(TEXT)),
+    "cpus": maybe(NUMBER),
+    "memory": maybe(INT),
+    "gpu_shares": maybe(items(INT)),
+    "not_before": maybe(TIME),
+    "retries_used": INT,
+    "stop": maybe(record("", reason=TEXT, by=TEXT, at=TIME)),
+    "end_text": maybe(TEXT),
+    "spec": ref("Spec"),
+}
+GPU: dict[str, Schema] = {
+    "node": TEXT,
+    "index": INT,
+    "slot": text("the index; of a MIG instance the index, a dot and its id"),
+    "uuid": TEXT,
+    "model": TEXT,
+    "memory": INT,
+    "simulated": BOOL,
+    "fault": TEXT,
+    "memory_used": maybe(INT),
+    "utilization": maybe(NUMBER),
+    "temperature": maybe(NUMBER),
+    "power": maybe(NUMBER),
+    "state": text("free, reserved, held, busy or lost"),
+    "outside": items(
+        record(
+            "Somebody who holds it outside the queue, and the rule that says so.",
+            user=TEXT,
+            job=maybe(text("one that has ended, and whose processes are still there")),
+            source=TEXT,
+            container=maybe(TEXT),
+            since=maybe(TIME),
+            memory=maybe(INT),
+            processes=INT,
+            busy=BOOL,
+            disputed=maybe(TEXT),
+        )
+    ),
+    "holders": items(
+        record("", job=TEXT, name=TEXT, owner=TEXT, state=STATE, since=maybe(TIME), share=maybe(INT))
+    ),
+}
+NODE: dict[str, Schema] = {
+    "name": TEXT,
+    "state": text("up, drained, silent or lost"),
+    "reason": TEXT,
+    "heartbeat": maybe(TIME),
+    "cpus": NUMBER,
+    "cpus_held": NUMBER,
+    "memory": INT,
+    "memory_held": INT,
+    "labels": {"type": "object"},
+    "version": TEXT,
+    "facts": {"type": "object"},
+    "jobs": items(TEXT),
+    "gpus": items(ref("Gpu")),
+}
