@@ -230,7 +230,8 @@ def _write(
         "localhost:9090": f"127.0.0.1:{ports[0]}", "alertmanager:9093": f"127.0.0.1:{ports[1]}",
     } | dict(scrapes))  # fmt: skip
     texts = {path: path.read_text() for path in (folder / "prometheus" / "rules").glob("*.yml")}
-    changes = {r"( +for:) \w+": r"\1 1s", r"( +interval:) \w+": r"\1 1s", **rules}
+    changes = {r"( +for:) \w+": r"\1 1s", r"keep_firing_for: \w+": "keep_firing_for: 8s",
+               r"( +interval:) \w+": r"\1 1s", **rules}  # fmt: skip
     assert all(any(re.search(old, text) for text in texts.values()) for old in changes), changes
     for path, text in texts.items():
         for old, new in changes.items():

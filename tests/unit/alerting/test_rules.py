@@ -174,3 +174,10 @@ def test_every_series_that_is_recorded_is_used_by_an_alert_or_named_for_dashboar
     assert {
         name for name in RECORDED - used if not name.endswith(("rate5m", "increase1d", "ratio1d", "count"))
     } == set()
+
+
+def test_an_alert_of_a_node_that_dies_outlives_its_series_until_the_node_is_known_to_be_down() -> None:
+    waits = {alert["alert"]: alert["for"] for alert in ALERTS if "for" in alert}
+    kept = {alert["keep_firing_for"] for alert in ALERTS if "keep_firing_for" in alert}
+    assert waits["LabqNodeDown"] == "10m"
+    assert kept == {"15m"}
