@@ -25,7 +25,6 @@ from labq.moves import Claim
 from labq.notify import Preferences
 from labq.store import Person, Store, keys
 
-pytest_plugins: list[str] = []
 NODE = make_node("n1", gpus=400, cpus=4000, memory=4000 * GB)
 
 
