@@ -79,8 +79,9 @@ class Watched:
             ready, 60, f"{wanted} messages to {who}", hint=lambda: f"{self.told(who)}\n{self.lab.logs()}"
         )
         told = self.told(who)
-        assert [name for name, _ in told] == self.happened(who)
-        assert len(dict(told)) == len(told) == wanted
+        names = [name for name, _ in told]
+        assert names == self.happened(who), f"told: {names}, happened: {self.happened(who)}"
+        assert len(set(names)) == len(names) == wanted, f"{wanted} were to be told: {names}"
         return dict(told)
 
     def kill_notifier(self) -> None:
