@@ -26,7 +26,7 @@ EVENTS: dict[str, str] = {
     "waiting": "a job of yours waits for something, or cannot start, and you can do something about it",
     "idle": "a job of yours holds GPUs and does not use them",
 }
-DEFAULT_EVENTS = ("failed", "succeeded", "cancelled", "idle")
+DEFAULT_EVENTS = ("failed", "succeeded", "cancelled", "waiting", "idle")
 #: Seconds; a job that succeeds faster has ended before its owner looked away.
 DEFAULT_LONGER_THAN = 60.0
 

@@ -6,6 +6,7 @@ moved      at, id, from, to, owner, by, lease, node, set (JSON), drop (JSON)
 noted      at, id, owner, set (JSON)
 node       at, node, what (registered, drained, resumed, lost, removed), reason
 image      at, key, node, state (preparing, ready, failed, absent)
+waiting    at, id, owner, why (a clause)
 idle       at, id, owner, attempt, stage (1, 2), node, seconds, ends_at ("" = it is not ended)
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labq.job import Job
 from labq.store import keys
 from labq.store.connection import Connection, answers
 
@@ -62,6 +64,21 @@ class EventStore:
         """
         found = self._redis.client.xread({keys.EVENTS: after}, count=count, block=block_ms)
         return [Event(str(i), fields) for _, entries in found or [] for i, fields in entries]
+
+    @answers
+    def tell_waiting(self, job: Job, why: str, *, now: float) -> bool:
+        """Write the event that a queued job waits for what its owner can change; once for each job.
+
+        Args:
+            job: the job.
+            why: a clause.
+            now: seconds since the epoch.
+
+        Returns:
+            False when that was told before, or the job waits no more; nothing is written then.
+        """
+        (told,) = self._redis.script("waiting", [job.id, now, job.owner, why])
+        return bool(told == "1")
 
     @answers
     def cursor(self, reader: str) -> str:

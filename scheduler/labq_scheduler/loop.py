@@ -25,6 +25,7 @@ from labq_scheduler.idle.watch import IdleWatch
 from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.reaper import lose_node, silent_nodes
 from labq_scheduler.snapshot import Rules
+from labq_scheduler.stuck import StuckWatch
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Loop:
         """
         self._store, self._board, self._messages, self._rules = store, board, messages, rules
         self._node_grace = node_grace
+        self._stuck = StuckWatch(store)
         self._idle = IdleWatch(store, messages, idle or IdleRules(None, None))
         #: what it did, for the metrics
         self.passes = Passes()
@@ -153,6 +155,7 @@ class Loop:
             self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
         self._idle.look(self._board.nodes(), self._board.holders, now=at, fence=fence)
         snapshot = self._board.snapshot(at)
+        self._stuck.look(snapshot)
         decisions = decide(snapshot, self._rules)
         self._board.say_waits(decisions.waits)
         decided = monotonic()
