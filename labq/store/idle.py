@@ -18,7 +18,9 @@ class IdleStore:
         self._redis = connection
 
     @answers
-    def tell(self, job: Job, stage: int, *, idle: float, ends_at: float | None, now: float) -> bool:
+    def tell(
+        self, job: Job, stage: int, *, idle: float, ends_at: float | None, now: float, again: bool = False
+    ) -> bool:
         """Note that the owner is told, with the event that tells; once for each attempt and stage.
 
         Args:
@@ -27,6 +29,7 @@ class IdleStore:
             idle: seconds for which it has been idle.
             ends_at: seconds since the epoch at which it will be ended; None = it will not.
             now: seconds since the epoch.
+            again: tell it also when it was told before.
 
         Returns:
             False when that was told before; nothing is written then.
@@ -41,6 +44,7 @@ class IdleStore:
             job.node or "",
             f"{idle:.0f}",
             ends,
+            int(again),
         ]
         (told,) = self._redis.script("idle", args)
         return bool(told == "1")

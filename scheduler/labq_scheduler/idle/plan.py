@@ -4,8 +4,8 @@ Stages of a job whose GPUs do nothing:
     1. idle for ``warn``                              -> told
     2. idle for ``reclaim`` less the notice           -> told when it will be ended  (only where the lab reclaims)
     3. idle for ``reclaim``, and the notice has passed -> ended
-It works again: back to the beginning. Nobody who is exempt, whose job is interactive or who asked to keep it is ended;
-they are told all the same, once.
+It works again: back to the beginning. A warning of long ago (the server was away meanwhile) is given anew before the end.
+Nobody who is exempt or whose job is interactive is ended; they are told all the same, once. A job that is kept is left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from labq.job import Job
 
 #: Seconds between the second warning and the end: at most this, and at most a quarter of ``reclaim``.
 NOTICE = 900.0
+#: Times the notice after which a second warning is too old to end a job by.
+FRESH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Warn:
     idle: float
     #: seconds since the epoch at which it will be ended; None = it will not
     ends_at: float | None
+    #: the same was told before, too long ago
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,9 @@ def plan_idle(
     for job in jobs:
         before = told.get(job.id)
         known = before if before is not None and before.attempt == job.attempt else Stage(job.attempt, 0, 0.0)
-        spared = job.owner in rules.exempt or job.spec.interactive or job.id in kept
+        if job.id in kept:
+            continue
+        spared = job.owner in rules.exempt or job.spec.interactive
         action = _plan_one(job, known, is_idle, has_worked, rules, now, spared=spared)
         if action is not None:
             actions.append(action)
@@ -123,6 +129,10 @@ def _plan_one(
     if known.stage and shortest is not None and has_worked(job, shortest):
         return Forget(job)
     if reclaim is not None and not spared:
+        if known.stage == 2 and now - known.at > FRESH * rules.notice:
+            if is_idle(job, reclaim - rules.notice):
+                return Warn(job, 2, reclaim - rules.notice, now + rules.notice, again=True)
+            return None
         if known.stage == 2:
             over = now - known.at >= rules.notice and is_idle(job, reclaim)
             return Reclaim(job, reclaim) if over else None

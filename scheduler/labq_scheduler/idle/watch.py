@@ -97,9 +97,9 @@ class IdleWatch:
 
     def _apply(self, action: IdleAction, now: float, fence: int) -> None:
         match action:
-            case Warn(job, stage, idle, ends_at):
+            case Warn(job, stage, idle, ends_at, again):
                 log.info("job %s of %s has been idle for %.0f s (stage %d)", job.id, job.owner, idle, stage)
-                self._store.idle.tell(job, stage, idle=idle, ends_at=ends_at, now=now)
+                self._store.idle.tell(job, stage, idle=idle, ends_at=ends_at, now=now, again=again)
             case Forget(job):
                 self._store.idle.forget(job.id)
             case Reclaim(job, idle):

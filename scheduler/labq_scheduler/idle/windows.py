@@ -48,6 +48,9 @@ class Windows:
 
     def is_idle(self, job: Job, seconds: float, now: float) -> bool:
         """Return whether the job's GPUs did nothing for the last ``seconds``, as far as one can know."""
+        buckets = self._buckets.get((job.id, job.attempt))
+        if not buckets or buckets[0][0] > int((now - seconds) // BUCKET) + 1:
+            return False  # it has not been watched, or has not run, for so long
         samples, busy = self._since(job, now - seconds)
         return samples >= COVERED * seconds / EVERY and busy <= TOLERATED * samples
 

@@ -66,12 +66,23 @@ def test_a_server_that_has_just_started_knows_neither_and_does_nothing() -> None
 def test_who_is_spared_is_told_once_and_never_ended() -> None:
     interactive = replace(JOB, spec=replace(JOB.spec, interactive=True))
     exempt = replace(ENDING, exempt=frozenset({JOB.owner}))
-    for job, rules, kept in ((interactive, ENDING, False), (JOB, exempt, False), (JOB, ENDING, True)):
-        (warned,) = plan(9e9, rules, None, job, kept=kept)
+    for job, rules in ((interactive, ENDING), (JOB, exempt)):
+        (warned,) = plan(9e9, rules, None, job)
         assert isinstance(warned, Warn)
         assert (warned.stage, warned.ends_at) == (1, None)
-        assert plan(9e9, rules, Stage(1, 1, 0.0), job, kept=kept) == []
-        assert plan(9e9, rules, Stage(1, 2, 0.0), job, kept=kept) == []
+        assert plan(9e9, rules, Stage(1, 1, 0.0), job) == []
+        assert plan(9e9, rules, Stage(1, 2, 0.0), job) == []
+
+
+def test_a_job_that_is_kept_is_left_alone() -> None:
+    for told in (None, Stage(1, 1, 0.0), Stage(1, 2, 0.0)):
+        assert plan(9e9, ENDING, told, kept=True) == []
+
+
+def test_a_second_warning_of_long_ago_is_given_anew_before_the_end() -> None:
+    (warned,) = plan(9e9, ENDING, Stage(1, 2, NOW - 1801))
+    assert warned == Warn(JOB, 2, 6300.0, NOW + 900, again=True)
+    assert plan(9e9, ENDING, Stage(1, 2, NOW - 1799)) == [Reclaim(JOB, 7200.0)]
 
 
 def test_the_notice_is_at_most_a_quarter_of_the_time() -> None:

@@ -84,3 +84,9 @@ def test_not_to_know_is_neither_idleness_nor_work() -> None:
     assert not Windows().has_worked(JOB, 600.0, HOUR)
     assert not windows(2 * HOUR).has_worked(JOB, 600.0, 2 * HOUR)
     assert windows(2 * HOUR, busy_every=10).has_worked(JOB, 600.0, 2 * HOUR)
+
+
+def test_a_job_that_has_not_run_for_so_long_has_not_been_idle_for_so_long() -> None:
+    for minutes in range(1, 59):
+        assert not windows(minutes * 60.0).is_idle(JOB, HOUR, minutes * 60.0)
+    assert windows(HOUR + 60).is_idle(JOB, HOUR, HOUR + 60)
