@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from labq.clock import monotonic, now
 from labq.errors import NotFoundError, UnavailableError
@@ -31,6 +31,8 @@ OLD = 86_400.0
 BEAT = 2.0
 #: Seconds until a lane is named again, should its message be lost.
 AGAIN = 10.0
+#: Arrays that are remembered as told; when there are more, some are read once more.
+MOST_ARRAYS = 10_000
 
 
 class Follower:
@@ -48,6 +50,9 @@ class Follower:
             tell: sends a message to the workers: the first notice of a lane, and seconds that it is worth something.
             old: seconds after which an event is no news any more.
         """
+        #: arrays that are over and were dealt with, and those of the batch in work
+        self._arrays: set[str] = set()
+        self._arrays_of_batch: set[str] = set()
         self._store, self._token, self._kinds, self._tell, self._old = store, token, tuple(kinds), tell, old
         self._beat = -1e9
         self._stop = threading.Event()
@@ -84,6 +89,9 @@ class Follower:
             made = self.notices_of(events, now())
             if notices.make(made, now=now(), cursor=cursor, moved_to=events[-1].id) is None:
                 log.info("another notifier was faster; going on behind it")
+            if len(self._arrays) > MOST_ARRAYS:
+                self._arrays.clear()
+            self._arrays |= self._arrays_of_batch
         for notice_id in notices.due(now=now(), again=AGAIN):
             self._tell(notice_id, int(AGAIN))
         return len(events)
@@ -98,7 +106,7 @@ class Follower:
         fresh = [event for event in events if concerns(event) and at - _when(event) < self._old]
         ids = list(dict.fromkeys(event.fields["id"] for event in fresh))
         jobs = {job.id: job for job in self._store.jobs.get_many(ids)}
-        batch = _Batch(self._store, self._kinds)
+        batch = _Batch(self._store, self._kinds, self._arrays)
         for event in fresh:
             job = jobs.get(event.fields["id"])
             if job is None:
@@ -109,6 +117,7 @@ class Follower:
                 raise
             except Exception:  # one event that cannot be read must not stop all others, for ever
                 log.exception("nobody is told of event %s", event.id)
+        self._arrays_of_batch = batch.arrays
         return batch.notices
 
     def _run(self) -> None:
@@ -137,8 +146,10 @@ def _when(event: Event) -> float:
 class _Batch:
     """The notices of one batch, with what was looked up for them."""
 
-    def __init__(self, store: Store, kinds: Sequence[str]) -> None:
-        self._store, self._kinds = store, kinds
+    def __init__(self, store: Store, kinds: Sequence[str], done: Container[str] = ()) -> None:
+        self._store, self._kinds, self._done = store, kinds, done
+        #: arrays that this batch found at their end
+        self.arrays: set[str] = set()
         self.notices: list[NewNotice] = []
         self._wanted: dict[str, Preferences | None] = {}
         self._nodes: dict[str, Node | None] = {}
@@ -158,7 +169,11 @@ class _Batch:
     def _add_task(self, event: Event, job: Job, wanted: Preferences) -> None:
         """Tell an array once: at its end; and before that its first failure."""
         array = job.array or ""
+        # Its tasks are read once, not once for each of them: 20,000 may end together.
+        if array in self._done or array in self.arrays:
+            return
         if self._is_over(array):
+            self.arrays.add(array)
             tasks = [
                 task
                 for task in self._store.jobs.get_many(self._store.jobs.array(array))
