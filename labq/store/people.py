@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from labq.store import keys
 from labq.store.connection import Connection, answers
@@ -44,13 +44,13 @@ class PeopleStore:
     def get(self, name: str) -> Person | None:
         """Return the person of that name."""
         text = self._redis.client.hget(keys.USERS, name)
-        return Person(**json.loads(text)) if text else None
+        return _person(text) if text else None
 
     @answers
     def all(self) -> list[Person]:
         """Return everybody, sorted by name."""
         found = self._redis.client.hgetall(keys.USERS)
-        return sorted((Person(**json.loads(text)) for text in found.values()), key=lambda p: p.name)
+        return sorted((_person(text) for text in found.values()), key=lambda p: p.name)
 
     @answers
     def remove(self, name: str) -> None:
@@ -76,6 +76,12 @@ class PeopleStore:
         """Return whose token it is; None when nobody's."""
         name = self._redis.client.hget(keys.TOKENS, _digest(token))
         return self.get(name) if name else None
+
+
+def _person(text: str) -> Person:
+    """Return the person of a record; what a newer version wrote into it and this one does not know is left out."""
+    known = {field.name for field in fields(Person)}
+    return Person(**{key: value for key, value in json.loads(text).items() if key in known})
 
 
 def _digest(token: str) -> str:
