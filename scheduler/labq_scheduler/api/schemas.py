@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from labq.spec import json_schema
 from labq_scheduler.api import schema_parts as parts
 from labq_scheduler.api.schema_parts import Schema
@@ -161,9 +163,7 @@ def jobs_query() -> Schema:
         "limit": "at most so many, 200 by default, at most 10000",
         "cursor": "X-Next-Cursor of the page before: go on with older jobs",
     }
-    found = answer("JobShort", many=True)
-    found["parameters"] = [parts.query(name, text) for name, text in rows.items()]
-    return found
+    return _asking(answer("JobShort", many=True), rows)
 
 
 def logs_query() -> Schema:
@@ -175,9 +175,7 @@ def logs_query() -> Schema:
         "timestamps": "1 = the time before each line",
         "stream": "stdout or stderr",
     }
-    found = binary("The bytes as they were written.")
-    found["parameters"] = [parts.query(name, text) for name, text in rows.items()]
-    return found
+    return _asking(binary("The bytes as they were written."), rows)
 
 
 def outputs_query() -> Schema:
@@ -218,9 +216,7 @@ def usage_query() -> Schema:
         "until": "now (default), a duration ago, or RFC 3339",
         "user": "only this person's use",
     }
-    found = answer("Usage")
-    found["parameters"] = [parts.query(name, text) for name, text in rows.items()]
-    return found
+    return _asking(answer("Usage"), rows)
 
 
 def context_head() -> Schema:
@@ -269,3 +265,8 @@ def agent_outputs() -> Schema:
         "requestBody": {"content": {"application/x-tar": {}}},
         "responses": {"201": parts.json(parts.record("", size=parts.INT), "kept"), **parts.ERRORS},
     }
+
+
+def _asking(found: Schema, rows: Mapping[str, str]) -> Schema:
+    """Return the route with parameters of its query: name -> what it says."""
+    return found | {"parameters": [parts.query(name, text) for name, text in rows.items()]}

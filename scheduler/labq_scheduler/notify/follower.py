@@ -50,9 +50,8 @@ class Follower:
             tell: sends a message to the workers: the first notice of a lane, and seconds that it is worth something.
             old: seconds after which an event is no news any more.
         """
-        #: arrays that are over and were dealt with, and those of the batch in work
+        #: arrays that are over and were dealt with
         self._arrays: set[str] = set()
-        self._arrays_of_batch: set[str] = set()
         self._store, self._token, self._kinds, self._tell, self._old = store, token, tuple(kinds), tell, old
         self._beat = -1e9
         self._stop = threading.Event()
@@ -86,18 +85,18 @@ class Follower:
             return 0
         events = events_store.read(cursor, count=BATCH, block_ms=block_ms)
         if events:
-            made = self.notices_of(events, now())
-            if notices.make(made, now=now(), cursor=cursor, moved_to=events[-1].id) is None:
+            batch = self._batch_of(events, now())
+            if notices.make(batch.notices, now=now(), cursor=cursor, moved_to=events[-1].id) is None:
                 log.info("another notifier was faster; going on behind it")
             if len(self._arrays) > MOST_ARRAYS:
                 self._arrays.clear()
-            self._arrays |= self._arrays_of_batch
+            self._arrays |= batch.arrays
         for notice_id in notices.due(now=now(), again=AGAIN):
             self._tell(notice_id, int(AGAIN))
         return len(events)
 
-    def notices_of(self, events: Sequence[Event], at: float) -> list[NewNotice]:
-        """Return the notices of a batch of events, in its order.
+    def _batch_of(self, events: Sequence[Event], at: float) -> _Batch:
+        """Return what comes of events, in their order.
 
         Args:
             events: as they stand in the stream.
@@ -117,8 +116,7 @@ class Follower:
                 raise
             except Exception:  # one event that cannot be read must not stop all others, for ever
                 log.exception("nobody is told of event %s", event.id)
-        self._arrays_of_batch = batch.arrays
-        return batch.notices
+        return batch
 
     def _run(self) -> None:
         pause = 0.5
