@@ -39,8 +39,6 @@ from labq_exporter.table import COLLECTORS
 log = logging.getLogger(__name__)
 #: Seconds between two looks at the cgroups, and at the key of seals and the PCI bus.
 SLOW = 10.0
-#: Seconds for which the first look waits for the engines' first lists: without them a container's holder has no name.
-ENGINES_FIRST = 2.0
 #: Seconds that a part may take to end: a service that is stopped should stop.
 END = 1.0
 _PCI = Path("/sys/bus/pci/devices")
@@ -122,9 +120,7 @@ class Exporter:
         return max(3.0, 3.0 * self._config.interval)
 
     def _run(self) -> None:
-        give_up = monotonic() + ENGINES_FIRST
-        while self._containers.last_success is None and monotonic() < give_up and not self._stop.is_set():
-            self._stop.wait(0.05)
+        self._containers.wait_listed(self._stop)
         while True:
             last = self._stop.is_set()
             began = monotonic()

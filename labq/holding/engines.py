@@ -28,6 +28,8 @@ from labq.holding.register import Register
 log = logging.getLogger(__name__)
 #: Seconds between two lists.
 EVERY = 60.0
+#: Seconds for which a first look waits for the first lists.
+FIRST = 2.0
 #: Seconds for one answer; a list takes milliseconds.
 TIMEOUT = 10
 #: Seconds between two attempts to reach an engine: the first, and the most.
@@ -84,6 +86,12 @@ class Containers:
         for engine in sorted(self._engines, key=lambda each: -each.uid):
             merged.update(engine.register.known())
         return merged
+
+    def wait_listed(self, stop: threading.Event) -> None:
+        """Wait for the engines' first lists, ``FIRST`` seconds at most: without them a container's holder has no name."""
+        give_up = monotonic() + FIRST
+        while self.last_success is None and monotonic() < give_up and not stop.is_set():
+            stop.wait(0.05)
 
     @property
     def last_success(self) -> float | None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from labq import __version__
-from labq.clock import monotonic, now
+from labq.clock import now
 from labq.errors import UnavailableError
 from labq.node import Gpu, Node
 from labq.store import Store
@@ -115,7 +115,10 @@ class Agent:
         if self.use is not None:
             # Before the node takes work: what goes on on its GPUs must be known.
             self.use.start()
-            self._wait_for_a_look(self.use)
+            if not self.use.wait_looked(FIRST_LOOK):
+                log.warning(
+                    "the GPUs have not been looked at within %g s; until then they get no jobs", FIRST_LOOK
+                )
         until_it_answers(self.heartbeat.register, "register this node")
         self.heartbeat.start()
         for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
@@ -127,16 +130,6 @@ class Agent:
         if self.use is not None:
             self.use.stop()  # its last rows of use
         log.info("stopped; containers run on")
-
-    def _wait_for_a_look(self, use: GpuUse) -> None:
-        deadline, pause = monotonic() + FIRST_LOOK, threading.Event()
-        while use.watch.snapshot() and not any(each.fresh for each in use.readings):
-            if monotonic() > deadline:
-                log.warning(
-                    "the GPUs have not been looked at within %g s; until then they get no jobs", FIRST_LOOK
-                )
-                return
-            pause.wait(0.02)
 
     def start_attempt(self, job_id: str, attempt: int, lease: str) -> None:
         """Begin to work on a lease; returns at once."""

@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 INTERVAL, WRITE_EVERY = 1.0, 10.0
 #: Seconds that the start of the agent waits for the driver to name its GPUs; one that hangs names them later.
 FIND = 20.0
-#: Seconds for which the first look waits for the engines' first lists: without them a container's holder has no name.
-ENGINES_FIRST = 2.0
 #: Seconds that the end waits for the last look, and for all of it: the agent leaves at once when it is told to.
 LAST_LOOK, END = 0.3, 1.0
 
@@ -85,6 +83,18 @@ class GpuUse:
         self._looking.start()
         self._writing.start()
 
+    def wait_looked(self, seconds: float) -> bool:
+        """Wait until the GPUs were looked at once; return whether they were. Without GPUs there is nothing to wait for.
+
+        Args:
+            seconds: to wait at most.
+        """
+        deadline = monotonic() + seconds
+        while self.watch.snapshot() and not any(each.fresh for each in self.readings):
+            if monotonic() > deadline or self._stop.wait(0.02):
+                return False
+        return True
+
     def stop(self) -> None:
         """Look once more and write the last rows; wait no longer than ``END`` for a Redis that hangs."""
         self._stop.set()
@@ -95,9 +105,7 @@ class GpuUse:
         self.watch.stop()
 
     def _keep_looking(self) -> None:
-        give_up = monotonic() + ENGINES_FIRST
-        while self._containers.last_success is None and monotonic() < give_up and not self._stop.is_set():
-            self._stop.wait(0.05)
+        self._containers.wait_listed(self._stop)
         key_read, told = -1e9, False
         while True:
             last, began = self._stop.is_set(), monotonic()

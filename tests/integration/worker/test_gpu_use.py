@@ -19,12 +19,13 @@ from support.redis import RedisServer
 from support.waiting import wait_for
 
 from labq.clock import now
+from labq.holding.engines import FIRST
 from labq.holding.facts import LeaseFacts
 from labq.holding.reading import GpuReading, GpuState
 from labq.store import Store
 from labq.usage import UsageRow
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
-from labq_worker.gpu_use import END, ENGINES_FIRST, GpuUse
+from labq_worker.gpu_use import END, GpuUse
 
 __all__ = ["people"]
 Using = Callable[..., GpuUse]
@@ -124,7 +125,7 @@ def test_the_first_look_waits_for_an_engine_that_hangs_but_not_for_long(
         began = time.monotonic()
         use = using(str(tmp_path / "deaf.sock"))
         first_look(use)
-        assert ENGINES_FIRST <= time.monotonic() - began < ENGINES_FIRST + 3
+        assert FIRST <= time.monotonic() - began < FIRST + 3
 
 
 def test_the_last_rows_are_written_when_the_agent_stops_and_lives_add_up(
