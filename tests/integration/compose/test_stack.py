@@ -257,4 +257,10 @@ def test_redis_keeps_what_it_was_told_when_it_is_killed(stack: Stack, token: str
         "both to be healthy",
         hint=stack.logs,
     )
-    assert "kept" in labq(stack, token, "ls")
+
+    def listed() -> (
+        bool
+    ):  # healthy, as the engine saw it some seconds ago: until the server has read it, it says so
+        return "kept" in labq(stack, token, "ls")
+
+    wait_for(listed, 30, "the server to read the lab's state again", interval=1, hint=stack.logs)

@@ -11,6 +11,7 @@ import pytest
 from integration.scheduler_api.server_process import Server
 
 from labq.clock import now
+from labq.notify import DEFAULT_EVENTS
 from labq.store import NewNotice
 from labq_scheduler.notify.news import News
 
@@ -42,9 +43,7 @@ def kill_a_letter(server: Server, user: str) -> str:
 
 def test_what_holds_is_shown_and_changed(server: Server, alice: httpx.Client, bob: httpx.Client) -> None:
     first = alice.get("/v1/me/notify").json()
-    assert (first["events"], first["channel"], first["digest"]) == (
-        ["failed", "succeeded", "cancelled", "idle"], "slack", True,
-    )  # fmt: skip
+    assert (first["events"], first["channel"], first["digest"]) == (list(DEFAULT_EVENTS), "slack", True)
     changed = alice.put(
         "/v1/me/notify", json={"events": ["failed"], "channel": "mail:a@b.c", "longer_than": "5m"}
     )
