@@ -12,7 +12,7 @@ idle       at, id, owner, attempt, stage (1, 2), node, seconds, ends_at ("" = it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labq.job import Job
@@ -67,7 +67,7 @@ class EventStore:
 
     @answers
     def tell_waiting(self, job: Job, why: str, *, now: float) -> bool:
-        """Write the event that a queued job waits for what its owner can change; once for each job.
+        """Write the event that a queued job waits for what its owner can change; once until it is forgotten.
 
         Args:
             job: the job.
@@ -79,6 +79,12 @@ class EventStore:
         """
         (told,) = self._redis.script("waiting", [job.id, now, job.owner, why])
         return bool(told == "1")
+
+    @answers
+    def forget_waiting(self, ids: Sequence[str]) -> None:
+        """Note that there is a machine for these jobs again: should it go, that is told anew."""
+        if ids:
+            self._redis.client.delete(*(keys.TOLD_WAITING + job_id for job_id in ids))
 
     @answers
     def cursor(self, reader: str) -> str:

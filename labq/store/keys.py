@@ -39,7 +39,7 @@ labq:notices:dead          zset    newest 1,000      notice_*      dead letters,
 labq:notices:counts        hash    for ever          notice_settle "<kind> sent" or "<kind> dead" -> how many
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
 labq:idle:<job>            string  7 days            idle.lua      JSON [attempt, stage, when]: what its owner was told of its idleness
-labq:told:waiting:<job>    string  7 days            waiting.lua   its owner was told that it waits for what no machine that is up has
+labq:told:waiting:<job>    string  7 days            waiting.lua   its owner was told that no machine that is up has what it waits for; until one has
 labq:idle:keep:<job>       string  as asked          labq keep     it is not ended for being idle
 rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
 """
@@ -66,6 +66,7 @@ FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
 CURSOR = "labq:cursor:"
+TOLD_WAITING = "labq:told:waiting:"
 IDLE = "labq:idle:"
 IDLE_KEEP = "labq:idle:keep:"
 USAGE_NODES = "labq:usage"

@@ -153,9 +153,9 @@ class Loop:
         ):
             jobs = holding[node.name]
             self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
-        self._idle.look(self._board.nodes(), self._board.holders, now=at, fence=fence)
+        self._idle.look(self._board.nodes(), self._board.holders, now=at, elapsed=began, fence=fence)
         snapshot = self._board.snapshot(at)
-        self._stuck.look(snapshot)
+        self._stuck.look(snapshot, watching_since=self._watching_since, elapsed=began)
         decisions = decide(snapshot, self._rules)
         self._board.say_waits(decisions.waits)
         decided = monotonic()

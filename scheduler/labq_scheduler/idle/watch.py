@@ -42,6 +42,7 @@ class IdleWatch:
         holders: Callable[[str], Mapping[str, Sequence[Job]]],
         *,
         now: float,
+        elapsed: float,
         fence: int,
     ) -> None:
         """Look, when it is time to, and act.
@@ -50,15 +51,17 @@ class IdleWatch:
             nodes: with their readings.
             holders: the jobs that hold a node; key "" = all.
             now: seconds since the epoch.
+            elapsed: seconds by a clock that is never set (``labq.clock.monotonic``): what was watched, and when it is
+                time to look, is counted by it. Nobody has been idle for an hour because a clock was set.
             fence: number of the leader.
 
         Raises:
             FencedError: another leader has taken over.
             UnavailableError: Redis went away.
         """
-        if now - self._looked < EVERY or (self._rules.warn is None and self._rules.reclaim is None):
+        if elapsed - self._looked < EVERY or (self._rules.warn is None and self._rules.reclaim is None):
             return
-        self._looked = now
+        self._looked = elapsed
         jobs: list[Job] = []
         for node, readings in nodes:
             fresh = fresh_readings(node, readings, now)
@@ -67,7 +70,7 @@ class IdleWatch:
                     jobs.append(job)
                     busy = is_busy(job, fresh)
                     if busy is not None:
-                        self._windows.note(job, busy=busy, now=now)
+                        self._windows.note(job, busy=busy, at=elapsed)
         self._windows.keep_only({(job.id, job.attempt) for job in jobs})
         if not jobs:
             return
@@ -77,10 +80,10 @@ class IdleWatch:
         kept = self._store.idle.kept([job.id for job in jobs])
 
         def is_idle(job: Job, seconds: float) -> bool:
-            return self._windows.is_idle(job, seconds, now)
+            return self._windows.is_idle(job, seconds, elapsed)
 
         def has_worked(job: Job, seconds: float) -> bool:
-            return self._windows.has_worked(job, seconds, now)
+            return self._windows.has_worked(job, seconds, elapsed)
 
         for action in plan_idle(jobs, told, kept, is_idle, has_worked, self._rules, now):
             self._safely(action, now, fence)

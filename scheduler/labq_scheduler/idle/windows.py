@@ -25,17 +25,17 @@ LONGEST = 48 * 3600.0
 
 
 class Windows:
-    """Samples by job and attempt, in buckets of a minute."""
+    """Samples by job and attempt, in buckets of a minute. All times are of one clock that is never set."""
 
     def __init__(self) -> None:
         """Remember nothing."""
         #: (job, attempt) -> buckets: [number of the minute, samples, busy samples]
         self._buckets: dict[tuple[str, int], deque[list[int]]] = {}
 
-    def note(self, job: Job, *, busy: bool, now: float) -> None:
+    def note(self, job: Job, *, busy: bool, at: float) -> None:
         """Note one sample of a running job."""
         buckets = self._buckets.setdefault((job.id, job.attempt), deque(maxlen=int(LONGEST / BUCKET)))
-        minute = int(now // BUCKET)
+        minute = int(at // BUCKET)
         if not buckets or buckets[-1][0] != minute:
             buckets.append([minute, 0, 0])
         buckets[-1][1] += 1

@@ -37,7 +37,7 @@ def run(
     at = begin
     while at < end:
         heard = replace(node, heartbeat=at)
-        watch.look([(heard, readings)], lambda _: {"": [job]}, now=at, fence=1)
+        watch.look([(heard, readings)], lambda _: {"": [job]}, now=at, elapsed=at, fence=1)
         at += EVERY
 
 
@@ -56,6 +56,19 @@ def test_the_owner_is_told_once_however_often_the_server_starts_anew(redis_url: 
     run(again, node, reading(job, busy=True), job, 6000.0, 6300.0)
     run(again, node, reading(job), job, 6300.0, 9000.0)
     assert told(store) == [("1", "1", ""), ("1", "1", "")]
+
+
+def test_a_clock_that_is_set_makes_nobody_idle_and_stops_no_watching(redis_url: str) -> None:
+    store, job, node = Store(redis_url), holding_job("1", "n1", "g0"), make_node(gpus=1)
+    watch = IdleWatch(store, Dispatcher(redis_url), IdleRules(600.0))
+    elapsed = 0.0
+    for wall in (10_000.0, 3.0):  # in the middle somebody sets the clock back
+        for turn in range(65):
+            at = wall + turn * EVERY
+            look = [(replace(node, heartbeat=at), reading(job))]
+            watch.look(look, lambda _: {"": [job]}, now=at, elapsed=elapsed, fence=1)
+            elapsed += EVERY
+    assert told(store) == [("1", "1", "")]
 
 
 def test_a_job_that_is_kept_is_left_alone(redis_url: str) -> None:
@@ -95,7 +108,8 @@ def test_a_real_job_that_does_nothing_is_warned_twice_and_ended_with_that_reason
         watch = IdleWatch(store, Dispatcher(redis_url), RULES)
         at = job.started_at or 0.0
         for _ in range(int(1500 / EVERY)):
-            watch.look([(replace(node, heartbeat=at), readings)], lambda _: {"": [job]}, now=at, fence=fence)
+            heard = [(replace(node, heartbeat=at), readings)]
+            watch.look(heard, lambda _: {"": [job]}, now=at, elapsed=at, fence=fence)
             at += EVERY
             if store.jobs.get(job.id).state != "running":
                 break

@@ -20,7 +20,7 @@ def windows(seconds: float, *, busy_every: int = 0, gap: tuple[float, float] = (
     for number in range(int(seconds / EVERY)):
         at = number * EVERY
         if not gap[0] <= at < gap[1]:
-            made.note(JOB, busy=bool(busy_every and number % busy_every == 0), now=at)
+            made.note(JOB, busy=bool(busy_every and number % busy_every == 0), at=at)
     return made
 
 
@@ -42,11 +42,11 @@ def test_what_was_not_watched_is_not_idle() -> None:
 def test_work_before_the_window_does_not_count_and_another_attempt_begins_anew() -> None:
     made = windows(2 * HOUR)
     for number in range(100):
-        made.note(JOB, busy=True, now=2 * HOUR + number * EVERY)
+        made.note(JOB, busy=True, at=2 * HOUR + number * EVERY)
     end = 2 * HOUR + 500
     assert not made.is_idle(JOB, HOUR, end)
     for number in range(int(2 * HOUR / EVERY)):
-        made.note(JOB, busy=False, now=end + number * EVERY)
+        made.note(JOB, busy=False, at=end + number * EVERY)
     assert made.is_idle(JOB, HOUR, end + 2 * HOUR)
     assert not made.is_idle(replace(JOB, attempt=2), HOUR, end + 2 * HOUR)
     made.keep_only({(JOB.id, 2)})

@@ -9,18 +9,22 @@ from builders import make_job, make_node
 
 from labq.job import Job
 from labq.node import Node
-from labq_scheduler.snapshot import Snapshot, class_key
-from labq_scheduler.stuck import PATIENCE, find_stuck
+from labq_scheduler.snapshot import ClassKey, Snapshot, class_key
+from labq_scheduler.stuck import PATIENCE, find_stuck, lacks
 
 NOW = 10_000.0
 
 
-def told(jobs: list[Job], *nodes: Node) -> list[tuple[str, str]]:
-    pending: dict[object, list[Job]] = {}
+def told(
+    jobs: list[Job], *nodes: Node, lacking_for: float = PATIENCE, watched_for: float = PATIENCE
+) -> list[tuple[str, str]]:
+    pending: dict[ClassKey, list[Job]] = {}
     for job in jobs:
         pending.setdefault(class_key(job.spec, job.image_key), []).append(job)
-    seen = Snapshot(NOW, list(nodes), {}, pending, [], {}, {})  # type: ignore[arg-type]
-    return [(stuck.job.id, stuck.why) for stuck in find_stuck(seen)]
+    seen = Snapshot(NOW, list(nodes), {}, pending, [], {}, {})
+    lacking = lacks(seen)
+    since = dict.fromkeys(lacking, NOW - lacking_for)
+    return [(stuck.job.id, stuck.why) for stuck in find_stuck(seen, lacking, since, NOW - watched_for)]
 
 
 def old(job_id: str, owner: str = "ann", age: float = PATIENCE, **wire: Any) -> Job:
@@ -40,6 +44,18 @@ def test_a_job_that_only_a_drained_machine_could_hold_is_told_with_what_would_wo
 def test_a_job_that_waits_for_its_turn_or_came_just_now_is_not() -> None:
     assert told([old("1", gpus="8")], BIG, SMALL) == []
     assert told([old("1", gpus="4", age=PATIENCE - 1)], SMALL) == []
+
+
+def test_an_old_job_is_not_told_of_a_machine_that_has_just_begun_to_reboot() -> None:
+    waiting = [old("1", age=86_400.0)]
+    away = replace(BIG, alive=False)
+    assert told(waiting, away, lacking_for=PATIENCE - 1) == []
+    assert told(waiting, away, lacking_for=PATIENCE) != []
+
+
+def test_a_server_that_could_hear_nobody_until_just_now_knows_of_nobody_who_is_away() -> None:
+    waiting = [old("1", age=86_400.0)]
+    assert told(waiting, replace(BIG, alive=False), lacking_for=3600.0, watched_for=PATIENCE - 1) == []
 
 
 def test_each_person_is_told_of_the_first_of_equal_jobs() -> None:
