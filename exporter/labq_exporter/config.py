@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labq.errors import BadInputError
+from labq.holding.seal import KEY_PATH
 from labq.holding.sockets import DOCKER, PODMAN, engine_sockets
 from labq.settings import Settings
 
@@ -29,7 +30,7 @@ class ExporterConfig:
     #: None = as many as the PCI bus shows
     gpus_expected: int | None = None
     engines: tuple[str, ...] = (DOCKER, PODMAN)
-    stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
+    stamp_key: Path = KEY_PATH
 
 
 def read_config(settings: Settings, docker_host: str = "") -> ExporterConfig:

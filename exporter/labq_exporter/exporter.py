@@ -17,14 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from labq.clock import monotonic, now
-from labq.errors import LabqError, NotFoundError
 from labq.holding.engines import Containers
 from labq.holding.facts import ContainerFacts, LeaseFacts
 from labq.holding.leases import read_leases
 from labq.holding.look import Look
 from labq.holding.nvml import Nvml
 from labq.holding.reading import GpuReading
-from labq.holding.seal import read_key
+from labq.holding.seal import SealKey
 from labq.holding.watch import GpuWatch
 from labq_exporter.cgroup_usage import Cgroups
 from labq_exporter.collecting import Collecting
@@ -37,7 +36,7 @@ from labq_exporter.state import State
 from labq_exporter.table import COLLECTORS
 
 log = logging.getLogger(__name__)
-#: Seconds between two looks at the cgroups, and at the key of seals and the PCI bus.
+#: Seconds between two looks at the cgroups and the PCI bus.
 SLOW = 10.0
 #: Seconds that a part may take to end: a service that is stopped should stop.
 END = 1.0
@@ -59,9 +58,9 @@ class Exporter:
         self._totals = self._state.load(now())
         self._watch = GpuWatch(Nvml(), config.interval)
         self._containers = Containers(config.engines)
-        self._seal_key: bytes | None = None
+        self._seal_key = SealKey(config.stamp_key)
         self._look = Look(
-            self._watch.snapshot, self._containers.known, interval=config.interval, key=lambda: self._seal_key
+            self._watch.snapshot, self._containers.known, interval=config.interval, key=self._seal_key
         )
         self._people = People(Cgroups(), self._look.accounts)
         self._collecting = Collecting(COLLECTORS)
@@ -158,24 +157,12 @@ class Exporter:
             self._told = names
         return leases
 
-    def _read_key(self) -> bytes | None:
-        """Return the key of the docker.sock proxy's seals; None where no proxy ever ran, or it is not to be trusted."""
-        try:
-            return read_key(self._config.stamp_key)
-        except NotFoundError:
-            return None
-        except LabqError as error:
-            if self._seal_key is not None or self._last_slow < 0:
-                log.warning("seals do not count: %s", error.what)
-            return None
-
     def _slow(self, leases: Sequence[LeaseFacts]) -> None:
         self._mismatch = driver_mismatch(self._watch.error)
-        self._seal_key = self._read_key()
         self._on_the_bus = gpus_on_the_bus()
         containers: Callable[[], Mapping[str, ContainerFacts]] = self._containers.known
         self._collecting.run(
-            "cgroups", lambda: self._people.look(containers(), leases, self._seal_key, self._totals), None
+            "cgroups", lambda: self._people.look(containers(), leases, self._seal_key(), self._totals), None
         )
 
     def _note_threads(self, at: float, wall: float) -> None:

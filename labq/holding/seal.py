@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import stat
 from pathlib import Path
 
-from labq.errors import BadInputError, NotFoundError, UnavailableError
+from labq.clock import monotonic
+from labq.errors import BadInputError, LabqError, NotFoundError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 #: Label with the name of the person; anybody may write it.
 OWNER_LABEL = "io.labq.owner"
@@ -28,6 +32,8 @@ KEY_BYTES = 32
 
 #: Seconds between stamp and creation: the engine creates in milliseconds, on a loaded machine in seconds.
 TIMELY = 300.0
+#: Seconds after which the key is read again: the proxy may be set up, or its key made anew, while others run.
+READ_EVERY = 10.0
 
 _STAMP = re.compile(r"v1:([0-9a-f]{32}):([0-9a-f]{64})", re.ASCII)
 
@@ -90,3 +96,32 @@ def read_key(path: Path = KEY_PATH) -> bytes:
             f"remove it, restart labq-docker-stamp (which makes a new one): rm {path}",
         )
     return key
+
+
+class SealKey:
+    """The key as a look needs it: read again now and then, never a reason to fail. For one thread."""
+
+    def __init__(self, path: Path, *, every: float = READ_EVERY) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: the proxy's key file.
+            every: seconds after which it is read again.
+        """
+        self._path, self._every = path, every
+        self._key: bytes | None = None
+        self._read, self._told = float("-inf"), ""
+
+    def __call__(self) -> bytes | None:
+        """Return the key; None where no proxy ever ran, or it is not to be trusted (which is logged once)."""
+        at = monotonic()
+        if at - self._read >= self._every:
+            self._read, wrong = at, ""
+            try:
+                self._key = read_key(self._path)
+            except LabqError as error:
+                self._key, wrong = None, "" if isinstance(error, NotFoundError) else error.what
+            if wrong and wrong != self._told:
+                log.warning("seals do not count: %s", wrong)
+            self._told = wrong
+        return self._key

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labq.errors import BadInputError
+from labq.holding.seal import KEY_PATH
 from labq.holding.sockets import DOCKER, PODMAN, engine_sockets, own_socket
 from labq.settings import Settings
 from labq.spec_values import cpus as parse_cpus
@@ -60,7 +61,7 @@ class AgentConfig:
     jobstats_dir: Path | None = None
     #: sockets of container engines whose containers may use GPUs; the engine that runs the jobs is always among them
     engines: tuple[str, ...] = (DOCKER, PODMAN)
-    stamp_key: Path = Path("/var/lib/labq-stamp/stamp.key")
+    stamp_key: Path = KEY_PATH
 
 
 def read_config(settings: Settings, hostname: str, docker_host: str = "") -> AgentConfig:

@@ -18,7 +18,7 @@ from labq.holding.facts import LeaseFacts
 from labq.holding.look import Look
 from labq.holding.nvml import Nvml
 from labq.holding.reading import GpuReading
-from labq.holding.seal import read_key
+from labq.holding.seal import SealKey
 from labq.holding.watch import GpuWatch
 from labq.store import Store
 from labq_worker.usage_meter import UsageMeter
@@ -65,10 +65,9 @@ class GpuUse:
             )
         self._store, self._node, self._leases = store, node, leases
         self._containers = Containers(engines)
-        self._stamp_key, self._write_every = stamp_key, write_every
-        self._key: bytes | None = None
+        self._write_every = write_every
         self._look = Look(
-            self.watch.snapshot, self._containers.known, interval=INTERVAL, key=lambda: self._key
+            self.watch.snapshot, self._containers.known, interval=INTERVAL, key=SealKey(stamp_key)
         )
         self._meter, self._metering = UsageMeter(node, epoch), threading.Lock()
         #: of the last look
@@ -106,12 +105,10 @@ class GpuUse:
 
     def _keep_looking(self) -> None:
         self._containers.wait_listed(self._stop)
-        key_read, told = -1e9, False
+        told = False
         while True:
             last, began = self._stop.is_set(), monotonic()
             try:
-                if began - key_read >= WRITE_EVERY:
-                    key_read, self._key = began, self._read_key()
                 self.readings = self._look(self._leases(), began)
                 with self._metering:
                     self._meter.add(self.readings, began, now())
@@ -150,9 +147,3 @@ class GpuUse:
             self._store.usage.write(self._node, rows)
             with self._metering:
                 self._meter.written(rows)
-
-    def _read_key(self) -> bytes | None:
-        try:
-            return read_key(self._stamp_key)
-        except LabqError:
-            return None

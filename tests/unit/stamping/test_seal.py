@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labq.errors import BadInputError, NotFoundError
-from labq.holding.seal import read_key, seal, verify
+from labq.holding.seal import SealKey, read_key, seal, verify
 from labq_exporter.stamping.keyfile import key_at
 
 KEY = bytes(range(32))
@@ -64,3 +64,36 @@ def test_a_missing_open_or_short_key_is_refused_with_a_way_out(tmp_path: Path) -
     with pytest.raises(BadInputError) as error:
         key_at(path)
     assert str(path) in error.value.next
+
+
+def test_a_key_is_found_when_the_proxy_makes_it_and_forgotten_when_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "stamp.key"
+    current = SealKey(path, every=0)
+    assert current() is None
+    made = key_at(path)
+    assert current() == made
+    path.unlink()
+    assert current() is None
+
+
+def test_a_key_is_read_no_more_often_than_it_must(tmp_path: Path) -> None:
+    path = tmp_path / "stamp.key"
+    current = SealKey(path, every=3600)
+    assert current() is None
+    key_at(path)
+    assert current() is None
+
+
+def test_a_key_that_others_could_read_does_not_count_and_is_told_once_each_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "stamp.key"
+    current = SealKey(path, every=0)
+    assert current() is None
+    assert caplog.messages == []  # a machine without a proxy
+    made = key_at(path)
+    for mode, wanted in ((0o604, None), (0o604, None), (0o600, made), (0o604, None)):
+        path.chmod(mode)
+        assert current() == wanted
+    assert [text.partition(":")[0] for text in caplog.messages] == ["seals do not count"] * 2
+    assert made.hex() not in caplog.text
