@@ -24,7 +24,7 @@ class Setting:
 
     name: str
     default: str
-    #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret"
+    #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret", "switch" (1 or 0)
     kind: str
     help: str
     #: which programs read it: "client", "server", "agent", "exporter", "notifier"
@@ -74,7 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "mounts", "", "list", "Directories of the node that jobs may mount: /data:ro,/scratch:rw.", (_S, _A)
     ),
-    Setting("shared_files", "0", "int", "1 when server and agent share data_dir (one machine).", (_A,)),
+    Setting("shared_files", "0", "switch", "1 when server and agent share data_dir (one machine).", (_A,)),
     Setting("builds", "2", "int", "Images built or pulled at the same time on this node.", (_A,)),
     Setting("starts", "4", "int", "Containers started at the same time on this node.", (_A,)),
     Setting(
@@ -152,7 +152,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("smtp_user", "", "text", "Name at the mail server; empty = do not log in.", (_N,)),
     Setting("smtp_password", "", "secret", "Password at the mail server.", (_N,)),
     Setting("smtp_from", "labq@localhost", "text", "Sender of notices by e-mail.", (_N,)),
-    Setting("notify_webhook_private", "0", "int", "1 lets webhooks reach this machine and the LAN.", (_N,)),
+    Setting("notify_webhook_private", "0", "switch", "1 lets webhooks reach this machine and the LAN.", (_N,)),
     Setting(
         "notify_give_up", "1d", "seconds", "How long a notice is tried before it is a dead letter.", (_N,)
     ),

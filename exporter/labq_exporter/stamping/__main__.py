@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import os
 import sys
@@ -11,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labq import __version__
-from labq.errors import BadInputError, LabqError
+from labq.errors import BadInputError
 from labq.holding.seal import KEY_PATH
+from labq.program import LEVELS, exit_status, set_up_logging
 
 #: Seconds: systemd would have killed it long before.
 LONGEST_GRACE = 3600.0
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="Time that open streams have at the end [5].",
     )
-    out.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    out.add_argument("--log-level", default="info", choices=LEVELS)
     out.add_argument("--version", action="version", version=f"labq-docker-stamp {__version__}")
     return out
 
@@ -60,9 +60,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the proxy; return the exit status."""
     given = parser().parse_args(argv)
-    logging.basicConfig(
-        level=given.log_level.upper(), format="%(asctime)s %(levelname).1s %(message)s", stream=sys.stderr
-    )
+    return exit_status(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> None:
+    set_up_logging(given.log_level)
     # asyncio loads ssl if it finds it: 1.4 MB that a proxy of unix sockets never uses.
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     import asyncio
@@ -72,21 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from labq_exporter.stamping.service import Service, inherited, listen_at
     from labq_exporter.stamping.stamper import Stamper
 
-    try:
-        listeners = inherited(os.environ)
-        if given.listen is not None:
-            listeners.append(listen_at(given.listen, given.group))
-        if not listeners:
-            raise BadInputError(
-                "there is no socket to listen on",
-                "start it through labq-docker-stamp.socket, or give --listen PATH",
-            )
-        stamper = Stamper(key_at(given.key), Names())
-        asyncio.run(Service(given.engine, stamper, given.grace).run(listeners))
-    except LabqError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_status
-    return 0
+    listeners = inherited(os.environ)
+    if given.listen is not None:
+        listeners.append(listen_at(given.listen, given.group))
+    if not listeners:
+        raise BadInputError(
+            "there is no socket to listen on",
+            "start it through labq-docker-stamp.socket, or give --listen PATH",
+        )
+    stamper = Stamper(key_at(given.key), Names())
+    asyncio.run(Service(given.engine, stamper, given.grace).run(listeners))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ from typing import Any, cast
 import pytest
 from builders import make_job, make_node
 
-from labq.settings import SETTINGS
 from labq.states import JobState
 from labq.wire import attempt_view, gpu_view, job_view, node_view
-from labq_scheduler.__main__ import _FLAGS, parser
 from labq_scheduler.api import schemas
 from labq_scheduler.api.app import create_app
 from labq_scheduler.files.contexts import ContextFiles
@@ -104,11 +102,3 @@ def test_an_attempt_has_just_the_keys_that_are_described() -> None:
 
     attempt = Attempt(1, "n1", (), "l", None, 1.0, 0, EndReason.COMPLETED, "Over.")
     assert set(attempt_view(attempt)) == described("Attempt")
-
-
-def test_every_setting_of_the_server_has_a_flag_that_names_its_variable() -> None:
-    text = re.sub(r"\s+", " ", parser().format_help())
-    # A secret that is not part of an address has no flag: command lines are visible to everybody.
-    wanted = {row.name for row in SETTINGS if "server" in row.used_by} - {"token", "metrics_token"}
-    assert set(_FLAGS) == wanted
-    assert all(f"(env: LABQ_{name.upper()}" in text for name in _FLAGS)
