@@ -108,6 +108,20 @@ SETTINGS: tuple[Setting, ...] = (
         (_S,),
     ),
     Setting("idle_reclaim", "", "seconds", "Idle time after which a job is ended; empty = never.", (_S,)),
+    Setting(
+        "max_keep",
+        "1d",
+        "seconds",
+        "How long its owner may keep an idle job (labq keep), in all; an admin may longer.",
+        (_S,),
+    ),
+    Setting(
+        "interactive_time",
+        "12h",
+        "seconds",
+        "Time limit of an interactive job that names none; empty = LABQ_MAX_TIME.",
+        (_S,),
+    ),
     Setting("idle_exempt", "", "list", "Users whose jobs are never ended for being idle.", (_S,)),
     Setting(
         "records_url", "", "secret", "SQLAlchemy URL of the records; empty = SQLite in data_dir.", (_S, _N)
@@ -152,7 +166,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("smtp_user", "", "text", "Name at the mail server; empty = do not log in.", (_N,)),
     Setting("smtp_password", "", "secret", "Password at the mail server.", (_N,)),
     Setting("smtp_from", "labq@localhost", "text", "Sender of notices by e-mail.", (_N,)),
-    Setting("notify_webhook_private", "0", "switch", "1 lets webhooks reach this machine and the LAN.", (_N,)),
+    Setting(
+        "notify_webhook_private", "0", "switch", "1 lets webhooks reach this machine and the LAN.", (_N,)
+    ),
     Setting(
         "notify_give_up", "1d", "seconds", "How long a notice is tried before it is a dead letter.", (_N,)
     ),

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 def declare(parser: common.Parser) -> None:
     """Declare the flags."""
     common.add_job(parser)
-    parser.add_argument("--for", dest="duration", metavar="TIME", help="how long: 4h (default), at most 7d")
+    parser.add_argument(
+        "--for",
+        dest="duration",
+        metavar="TIME",
+        help="how long: 4h (default); a day in all, or what the lab says",
+    )
 
 
 def run(options: Any) -> int:

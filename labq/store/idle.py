@@ -69,12 +69,20 @@ class IdleStore:
         self._redis.client.delete(keys.IDLE + job_id)
 
     @answers
-    def keep(self, job_id: str, seconds: float) -> None:
-        """Do not end the job for being idle for so long, and begin to warn anew after it."""
-        pipe = self._redis.client.pipeline(transaction=True)
-        pipe.set(keys.IDLE_KEEP + job_id, "1", px=int(seconds * 1000))
-        pipe.delete(keys.IDLE + job_id)
-        pipe.execute()
+    def keep(self, job_id: str, seconds: float, most: float | None = None) -> float | None:
+        """Do not end the job for being idle for so long, and begin to warn anew after it.
+
+        Args:
+            job_id: the job.
+            seconds: from now; what was asked for before and has not passed is replaced.
+            most: seconds for which it may be kept in all, over its whole life; None = no limit.
+
+        Returns:
+            None when it is kept; else the seconds for which it could still be kept, and nothing is written.
+        """
+        limit = 0 if most is None else int(most * 1000)
+        kept, *left = self._redis.script("keep", [job_id, int(seconds * 1000), limit])
+        return None if kept == "1" else float(left[0]) / 1000
 
     @answers
     def kept(self, ids: Sequence[str]) -> set[str]:

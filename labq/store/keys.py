@@ -40,7 +40,8 @@ labq:notices:counts        hash    for ever          notice_settle "<kind> sent"
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
 labq:idle:<job>            string  7 days            idle.lua      JSON [attempt, stage, when]: what its owner was told of its idleness
 labq:told:waiting:<job>    string  7 days            waiting.lua   its owner was told that no machine that is up has what it waits for; until one has
-labq:idle:keep:<job>       string  as asked          labq keep     it is not ended for being idle
+labq:idle:keep:<job>       string  as asked          keep.lua      it is not ended for being idle
+labq:idle:kept:<job>       string  90 days           keep.lua      milliseconds for which it was or is kept, in all
 rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
 """
 

@@ -38,6 +38,10 @@ class Site:
 
     #: seconds; None = no limit
     max_time: float | None = None
+    #: seconds, of an interactive job that names none; None = no limit
+    interactive_time: float | None = 12 * 3600.0
+    #: seconds for which an owner may keep a job that does nothing, in all
+    max_keep: float = 86400.0
     mounts: tuple[AllowedMount, ...] = ()
     max_queued: int = 20_000
     #: bytes
@@ -60,6 +64,8 @@ class Site:
         """
         return Site(
             max_time=settings.seconds("max_time"),
+            interactive_time=settings.seconds("interactive_time"),
+            max_keep=_some(settings.seconds("max_keep"), "max_keep"),
             mounts=tuple(_allowed(text) for text in settings.items("mounts")),
             max_queued=settings.number("max_queued_per_user"),
             max_context=_some(settings.bytes("max_context"), "max_context"),

@@ -49,9 +49,10 @@ def parse(body: Any, site: Site) -> Request:
     check_keys(body, LEGAL_KEYS)
     if "spec" not in body:
         raise BadInputError("the request has no spec", 'send {"spec": {"image": "…", "command": […]}}')
-    spec = within_site(JobSpec.from_wire(body["spec"]), site)
+    asked = JobSpec.from_wire(body["spec"])
+    spec = within_site(asked, site)
     indices = None if body.get("array") is None else parse_array(body["array"])
-    return Request(spec, indices, check_secrets(spec, body.get("secrets")), ())
+    return Request(spec, indices, check_secrets(spec, body.get("secrets")), _of_its_end(asked, spec))
 
 
 def submit(
@@ -111,22 +112,36 @@ def submit(
 
 
 def within_site(spec: JobSpec, site: Site) -> JobSpec:
-    """Return the spec with the site's default time limit.
+    """Return the spec with the site's time limit, if it names none.
 
     Raises:
         BadInputError: its time limit or a mount is not allowed here.
     """
-    if site.max_time is not None:
-        if spec.time is not None and spec.time > site.max_time:
-            most = about_duration(site.max_time)
-            raise BadInputError(
-                f"time limit {about_duration(spec.time)} is longer than this lab allows",
-                f"ask for at most {most}; let it write checkpoints and submit it again when it has ended",
-            )
-        spec = replace(spec, time=spec.time or site.max_time)
+    if site.max_time is not None and spec.time is not None and spec.time > site.max_time:
+        most = about_duration(site.max_time)
+        raise BadInputError(
+            f"time limit {about_duration(spec.time)} is longer than this lab allows",
+            f"ask for at most {most}; let it write checkpoints and submit it again when it has ended",
+        )
+    spec = replace(spec, time=spec.time or _usual_time(spec, site))
     for mount in spec.mounts:
         _check_mount(mount.source, mount.writable, site)
     return spec
+
+
+def _usual_time(spec: JobSpec, site: Site) -> float | None:
+    """Return the time limit of a job that names none. A notebook is never ended for being idle, so it ends some time."""
+    limits = (site.max_time, site.interactive_time if spec.interactive else None)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _of_its_end(asked: JobSpec, spec: JobSpec) -> tuple[str, ...]:
+    """Return what somebody who asked for no end of an interactive job should know of it."""
+    if not spec.interactive or asked.time is not None or spec.time is None:
+        return ()
+    return (
+        f"it is interactive and names no time limit: it is ended after {about_duration(spec.time)} (--time)",
+    )
 
 
 def check_possible(spec: JobSpec, nodes: Sequence[Node]) -> list[str]:
