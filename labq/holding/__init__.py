@@ -19,9 +19,10 @@ words.py       makes what others wrote fit to be shown (pure)
 containers.py  an engine's JSON -> ContainerFacts (pure)
 engines.py     follows the engines of this machine (docker); register.py keeps what they said
 sockets.py     which engines (pure)
-seal.py        the seal of the docker.sock proxy on an owner label
+seal.py        the seal of the docker.sock proxy on an owner label, and its key
 register.py    the containers that one engine has, and had until a while ago
 owners.py      the rules: process + container + leases -> Owner (pure)
+evidence.py    who is named by what is harder to forge than a label (pure)
 leases.py      the file by which the agent tells the exporter what is leased
 look.py        puts it together: one look at this machine
 reading.py     all of that -> the state of each GPU and its holders (pure)

@@ -26,70 +26,29 @@ engine can answer anything: an id there counts only for that user's engine, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from labq.holding.facts import (
-    UNKNOWN,
-    ContainerFacts,
-    LeaseFacts,
-    Owner,
-    ProcessFacts,
-    Source,
+from labq.holding.evidence import (
+    Answer,
+    Case,
+    People,
+    evidence,
+    login_of,
+    mounted_home,
+    owner_of_directory,
+    told,
+    unless_disproved,
 )
+from labq.holding.facts import UNKNOWN, ContainerFacts, LeaseFacts, Owner, ProcessFacts, Source
 from labq.holding.patience import NoAnswerYetError
 from labq.holding.seal import OWNER_LABEL, STAMP_LABEL, is_timely, verify
 from labq.wire import LABEL_ATTEMPT, LABEL_JOB, LABEL_LEASE, LABEL_OWNER
 
 #: Names that a label may say: those that the server accepts, and those of directory services (alice@example.org).
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@+-]{0,63}")
-_COMPOSE = "com.docker.compose.project.working_dir"
-_DEVCONTAINER = "devcontainer.local_folder"
 #: Words of a label that are quoted in a sentence.
 _QUOTED = 40
-
-
-class People(Protocol):
-    """What the rules ask of this machine's accounts (accounts.py). Uids may raise NoAnswerYetError, paths never."""
-
-    def person(self, uid: int | None) -> str | None:
-        """Return the person's name; None when it is no person's uid."""
-
-    def subuid_owner(self, uid: int) -> str | None:
-        """Return the person in whose range of subordinate uids it lies."""
-
-    def home_owner(self, path: str) -> str | None:
-        """Return whose home a path is or lies in."""
-
-    def whole_home_owner(self, path: str) -> str | None:
-        """Return whose home a path itself is."""
-
-    def directory_owner(self, path: str) -> str | None:
-        """Return the person who owns a directory."""
-
-
-@dataclass(slots=True)
-class _Case:
-    """One process, what surrounds it, and the doubts met on the way."""
-
-    process: ProcessFacts
-    container: ContainerFacts | None
-    containers: Mapping[str, ContainerFacts]
-    leases: Mapping[str, LeaseFacts]
-    accounts: People
-    key: bytes | None
-    doubts: list[str] = field(default_factory=list)
-    job: str = ""
-
-    @property
-    def inside(self) -> bool:
-        """Return whether it is in a container, known or not."""
-        return self.container is not None or bool(self.process.cgroup.containers)
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self.container.labels if self.container else {}
 
 
 def owner_of(
@@ -120,7 +79,7 @@ def owner_of(
         for found in process.cgroup.containers
         if (facts := containers.get(found)) and facts.engine_uid == engine
     ]
-    case = _Case(process, known[0] if known else None, containers, leases, accounts, key)
+    case = Case(process, known[0] if known else None, containers, leases, accounts, key)
     if forged is not None:
         case.doubts.append(
             f"its cgroup names container {forged[:12]}, but the user whom it runs as made that cgroup"
@@ -164,7 +123,7 @@ def _without_forged_ids(
     return replace(process, cgroup=replace(facts, containers=kept)), forged[0]
 
 
-def _first_answer(case: _Case) -> tuple[str, Source]:
+def _first_answer(case: Case) -> tuple[str, Source]:
     for rule in RULES:
         answer = rule(case)
         if answer is not None:
@@ -172,22 +131,19 @@ def _first_answer(case: _Case) -> tuple[str, Source]:
     return UNKNOWN, Source.NONE
 
 
-def _around(case: _Case, known: list[ContainerFacts], user: str) -> str | None:
+def _around(case: Case, known: list[ContainerFacts], user: str) -> str | None:
     """Return a doubt when a container around it is another person's: a privileged container can forge inner ids."""
     for outer in known[1:]:
         held = replace(case.process, cgroup=replace(case.process.cgroup, containers=(outer.id,)))
         other, source = _first_answer(
-            _Case(held, outer, case.containers, case.leases, case.accounts, case.key)
+            Case(held, outer, case.containers, case.leases, case.accounts, case.key)
         )
         if other not in {UNKNOWN, user} and source is not Source.DATA:
             return f"it is charged to {user}, but runs inside container {outer.name}, which is {other}'s"
     return None
 
 
-Answer = tuple[str, Source] | None
-
-
-def _queue(case: _Case) -> Answer:
+def _queue(case: Case) -> Answer:
     """Rule 1: everybody may write such labels; the lease says whether labq did."""
     said = {key: case.labels.get(key, "") for key in (LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE, LABEL_OWNER)}
     if case.container is None or not any(said.values()):
@@ -212,7 +168,7 @@ def _queue(case: _Case) -> Answer:
     return None
 
 
-def _proxy(case: _Case) -> Answer:
+def _proxy(case: Case) -> Answer:
     """Rule 2: only the proxy has the key, and a seal is good for one container."""
     if case.container is None or case.key is None or STAMP_LABEL not in case.labels:
         return None
@@ -234,7 +190,7 @@ def _proxy(case: _Case) -> Answer:
     return owner, Source.PROXY
 
 
-def _label(case: _Case) -> Answer:
+def _label(case: Case) -> Answer:
     """Rule 3: a word is believed until something harder says otherwise."""
     claimed = case.labels.get(OWNER_LABEL)
     if claimed is None:
@@ -242,54 +198,54 @@ def _label(case: _Case) -> Answer:
     if not _NAME.fullmatch(claimed) or claimed in {UNKNOWN, "root"}:
         case.doubts.append(f"its label says {_quote(claimed)}, which is no person's name")
         return None
-    directory = _owner_of_directory(case)
+    directory = owner_of_directory(case)
     if directory and directory[0] != claimed:
         case.doubts.append(f"its label says {claimed}, but its {directory[1]} is {directory[0]}'s")
-    return _unless_disproved(case, claimed, Source.LABEL, f"its label says {claimed}")
+    return unless_disproved(case, claimed, Source.LABEL, f"its label says {claimed}")
 
 
-def _workdir(case: _Case) -> Answer:
+def _workdir(case: Case) -> Answer:
     """Rule 4: these labels, too, are words of whoever started it, though tools write them."""
-    found = _owner_of_directory(case)
+    found = owner_of_directory(case)
     if found is None:
         return None
-    return _unless_disproved(case, found[0], Source.WORKDIR, f"its {found[1]} is {found[0]}'s")
+    return unless_disproved(case, found[0], Source.WORKDIR, f"its {found[1]} is {found[0]}'s")
 
 
-def _mount(case: _Case) -> Answer:
+def _mount(case: Case) -> Answer:
     """Rule 5."""
-    home = _mounted_home(case)
-    return _told(case, home, Source.MOUNT) if home else None
+    home = mounted_home(case)
+    return told(case, home, Source.MOUNT) if home else None
 
 
-def _uid(case: _Case) -> Answer:
+def _uid(case: Case) -> Answer:
     """Rule 6: in a container a number is a person only if a person asked for it."""
     uid = case.process.uid
     if case.inside and (case.container is None or case.container.asked_uid != uid):
         return None
     name = case.accounts.person(uid)
-    return _told(case, name, Source.UID) if name else None
+    return told(case, name, Source.UID) if name else None
 
 
-def _loginuid(case: _Case) -> Answer:
+def _loginuid(case: Case) -> Answer:
     """Rule 7."""
-    name = _login(case)
-    return _told(case, name, Source.LOGINUID) if name else None
+    name = login_of(case)
+    return told(case, name, Source.LOGINUID) if name else None
 
 
-def _userslice(case: _Case) -> Answer:
+def _userslice(case: Case) -> Answer:
     """Rule 8."""
     name = case.accounts.person(case.process.cgroup.slice_uid)
     return (name, Source.USERSLICE) if name else None
 
 
-def _subuid(case: _Case) -> Answer:
+def _subuid(case: Case) -> Answer:
     """Rule 9."""
     name = case.accounts.subuid_owner(case.process.uid)
     return (name, Source.SUBUID) if name else None
 
 
-def _data(case: _Case) -> Answer:
+def _data(case: Case) -> Answer:
     """Rule 10: what can be written says more than what is read."""
     mounts = case.container.mounts if case.container else ()
     for writable in (True, False):
@@ -297,12 +253,12 @@ def _data(case: _Case) -> Answer:
         owners = {owner for owner in homes if owner}
         if owners:
             # A uid that was asked for but is not the process's now names nobody, and nobody else either.
-            named = owners | {name for name, _, _ in _evidence(case)}
+            named = owners | {name for name, _, _ in evidence(case)}
             return (owners.pop(), Source.DATA) if len(named) == 1 else None
     return None
 
 
-RULES: tuple[Callable[[_Case], Answer], ...] = (
+RULES: tuple[Callable[[Case], Answer], ...] = (
     _queue,
     _proxy,
     _label,
@@ -314,71 +270,6 @@ RULES: tuple[Callable[[_Case], Answer], ...] = (
     _subuid,
     _data,
 )
-
-
-def _unless_disproved(case: _Case, claimed: str, source: Source, claim: str) -> Answer:
-    """Return the claim, or, when all evidence names other people, the first of them; and say what contradicts it."""
-    found = list(_evidence(case))
-    against = [(name, rule, words) for name, rule, words in found if name != claimed]
-    case.doubts += [f"{claim}, but {words} {name}'s" for name, _, words in against]
-    if not against or len(against) < len(found):
-        return claimed, source
-    return against[0][:2]
-
-
-def _told(case: _Case, user: str, source: Source) -> Answer:
-    """Return what evidence says, and say what other evidence contradicts it."""
-    # Outside containers a process that took another's uid (sudo -u) is that person's: the kernel let it.
-    found = list(_evidence(case)) if case.container else []
-    mine = next((words for name, rule, words in found if (name, rule) == (user, source)), "")
-    case.doubts += [
-        f"{mine} {user}'s, but {words} {name}'s" for name, _, words in found if mine and name != user
-    ]
-    return user, source
-
-
-def _evidence(case: _Case) -> Iterator[tuple[str, Source, str]]:
-    """Yield who is named by what is harder to forge than a label, in the order of the rules."""
-    if home := _mounted_home(case):
-        yield home, Source.MOUNT, "its mounted home is"
-    uid = case.process.uid
-    asked = case.accounts.person(case.container.asked_uid) if case.container else None
-    # Where uids are remapped the number that was asked for is the container's, not the host's.
-    if (
-        asked
-        and case.container
-        and (case.container.asked_uid == uid or case.accounts.subuid_owner(uid) is None)
-    ):
-        yield asked, Source.UID, "the uid it was started with is"
-    if login := _login(case):
-        yield login, Source.LOGINUID, "the login it was started from is"
-    if case.container and (engine := case.accounts.person(case.container.engine_uid)):
-        yield engine, Source.USERSLICE, "its engine is"
-
-
-def _login(case: _Case) -> str | None:
-    """Return the person who logged in. Docker's containers have the login of whoever started the *daemon*."""
-    cgroup = case.process.cgroup
-    if case.inside and not (cgroup.runtime == "libpod" and len(cgroup.containers) == 1):
-        return None
-    return case.accounts.person(case.process.loginuid)
-
-
-def _mounted_home(case: _Case) -> str | None:
-    mounts = case.container.mounts if case.container else ()
-    homes = (case.accounts.whole_home_owner(mount.path) for mount in mounts if mount.writable)
-    owners = {owner for owner in homes if owner}
-    return owners.pop() if len(owners) == 1 else None
-
-
-def _owner_of_directory(case: _Case) -> tuple[str, str] | None:
-    """Return who owns the directory it was started from, and what to call that."""
-    for key, words in ((_COMPOSE, "compose directory"), (_DEVCONTAINER, "dev container's directory")):
-        path = case.labels.get(key)
-        owner = case.accounts.directory_owner(path) if path else None
-        if owner:
-            return owner, words
-    return None
 
 
 def _earlier(one: ContainerFacts, other: ContainerFacts) -> bool:
