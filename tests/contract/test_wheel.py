@@ -28,6 +28,8 @@ def test_the_wheel_holds_all_packages_and_their_data(wheel: zipfile.ZipFile) -> 
         assert f"{package}/__init__.py" in names, package
     for script in ("submit", "move", "leader"):
         assert f"labq/store/lua/{script}.lua" in names
+    for unit in ("labq-worker.service", "labq-exporter.service", "labq-docker-stamp.socket"):
+        assert f"labq/systemd/{unit}" in names
     assert {"labq/py.typed", "labq_scheduler/py.typed", "labq_worker/py.typed"} <= names
 
 

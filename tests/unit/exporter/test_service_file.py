@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from labq.systemd import unit_text
 
 
-@pytest.mark.parametrize("name", ["exporter/labq-exporter.service", "worker/labq-worker.service"])
+@pytest.mark.parametrize("name", ["labq-exporter", "labq-worker"])
 def test_agent_and_exporter_see_the_same_directories_and_so_name_the_same_people(name: str) -> None:
     """Homes and compose directories may be anywhere, in /tmp as well."""
-    rows = (ROOT / name).read_text().splitlines()
+    rows = unit_text(name).splitlines()
     said = dict(row.split("=", 1) for row in rows if "=" in row and not row.startswith("#"))
     assert said.get("PrivateTmp", "no") == "no"
     assert said.get("ProtectHome", "no") in {"no", "read-only"}
