@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from labq.clock import now
 from labq.holding.words import plain
 from labq_exporter.families import DROPPED, GROUPS, Row
 from labq_exporter.snapshot import Snapshot
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _OF_THIS_PROCESS = CollectorRegistry()
 ProcessCollector(registry=_OF_THIS_PROCESS)
+# Of the moment in which it is asked for, not of the last look: it goes on when the looking hangs.
+_CLOCK = BY_NAME["labq_exporter_clock_timestamp_seconds"]
+Gauge(_CLOCK.name, _CLOCK.help, registry=_OF_THIS_PROCESS).set_function(now)
 
 
 def render(snapshot: Snapshot) -> bytes:
@@ -40,7 +44,7 @@ def _written(snapshot: Snapshot, clean: Callable[[str], str]) -> bytes:
 
 
 def own_page() -> bytes:
-    """Return memory and processor time of this program."""
+    """Return memory and processor time of this program, and the time."""
     return generate_latest(_OF_THIS_PROCESS)
 
 

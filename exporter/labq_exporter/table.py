@@ -171,6 +171,13 @@ TABLE: tuple[Metric, ...] = (
         ("user",),
         "user",
     ),
+    Metric(
+        "labq_exporter_clock_timestamp_seconds",
+        "gauge",
+        "The time of this node when the page was made: what is old is told by it, and whether it is the time of Prometheus",
+        (),
+        "node",
+    ),
     Metric("labq_exporter_build_info", "info", "This program and the driver", ("version", "driver"), "node"),
     Metric(
         "labq_exporter_last_collect_timestamp_seconds",

@@ -19,6 +19,9 @@ from labq.job import Job
 from labq.store import keys
 from labq.store.connection import Connection, answers
 
+#: Why nobody was told of an event: it was too old when it was read, or was dropped before.
+MISSED = ("old", "trimmed")
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -85,6 +88,16 @@ class EventStore:
         """Note that there is a machine for these jobs again: should it go, that is told anew."""
         if ids:
             self._redis.client.delete(*(keys.TOLD_WAITING + job_id for job_id in ids))
+
+    @answers
+    def miss(self, reason: str, count: int) -> None:
+        """Count events that nobody was told of, for one of the reasons in ``MISSED``."""
+        self._redis.client.hincrby(keys.MISSED, reason, count)
+
+    @answers
+    def missed(self) -> dict[str, int]:
+        """Return how many events nobody was told of, by reason."""
+        return {str(reason): int(count) for reason, count in self._redis.client.hgetall(keys.MISSED).items()}
 
     @answers
     def cursor(self, reader: str) -> str:

@@ -33,10 +33,13 @@ labq:notices:recent:<name> string  a minute          notice_make   one of these 
 labq:notices:lock:<user>   string  for ever          notice_take   token of the notifier that sends from the lane
 labq:notices:process:<t>   string  10 s              notifier      that notifier lives
 labq:notices:alive         string  10 s              notifier      some notifier lives; the kinds of channels that it sends to
-labq:notices:pause:<kind>  string  as Slack says     notifier      send nothing of that kind until it is gone (429)
+labq:notices:pause:<name>  string  as Slack says     notifier      send nothing of that kind, or to that "kind place", until it is gone
 labq:notices:seen:<id>     string  1 hour            notifier      a request of Slack that was answered
-labq:notices:dead          zset    newest 1,000      notice_*      dead letters, score = when
+labq:notices:dead          zset    14 days, <= 1,000 notice_*      dead letters, score = when
+labq:notices:test:<user>   string  14 days           labq notify   the last notice that `labq notify test` made
+labq:notices:limited:<k>   string  as Slack says     notifier      the last place of that kind that took no more for now (429)
 labq:notices:counts        hash    for ever          notice_settle "<kind> sent" or "<kind> dead" -> how many
+labq:missed                hash    for ever          notifier      "old" or "trimmed" -> how many events nobody was told of
 labq:cursor:<name>         string  for ever          readers       last event id that a reader has dealt with
 labq:idle:<job>            string  7 days            idle.lua      JSON [attempt, stage, when]: what its owner was told of its idleness
 labq:told:waiting:<job>    string  7 days            waiting.lua   its owner was told that no machine that is up has what it waits for; until one has
@@ -67,6 +70,7 @@ FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
 CURSOR = "labq:cursor:"
+MISSED = "labq:missed"
 TOLD_WAITING = "labq:told:waiting:"
 IDLE = "labq:idle:"
 IDLE_KEEP = "labq:idle:keep:"

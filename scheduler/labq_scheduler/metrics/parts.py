@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from labq import __version__
 from labq.clock import monotonic
 from labq.errors import UnavailableError
+from labq.store.events import MISSED
 from labq_scheduler.metrics.counts import JobCounts
 from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.metrics.readings import Reading, Readings
@@ -104,6 +105,7 @@ class Parts:
             free = sum(takes and not gpu.fault and gpu.uuid not in held for gpu in node.gpus)
             yield Sample("labq_worker_last_heartbeat_timestamp_seconds", node.heartbeat, where)
             yield Sample("labq_node_up", float(takes), where)
+            yield Sample("labq_node_drained", float(bool(node.drained)), where)
             yield Sample("labq_gpus", len(node.gpus), where)
             yield Sample("labq_gpus_schedulable", free, where)
 
@@ -156,6 +158,13 @@ class Parts:
         yield Sample("labq_notify_up", float(notices.alive))
         for key, count in notices.counts.items():
             yield Sample("labq_notices_total", count, key)
+        for reason in MISSED:
+            yield Sample("labq_notify_missed_total", notices.missed.get(reason, 0), (reason,))
+
+    def _data(self, _reading: Reading, _now: float) -> Iterator[Sample]:
+        size, free = _there(self._readings.disk())
+        yield Sample("labq_data_free_bytes", free)
+        yield Sample("labq_data_size_bytes", size)
 
 
 def _there(said: T | None) -> T:

@@ -1,4 +1,4 @@
-"""What a page needs from Redis, asked in a thread that may hang alone: a page waits a second for it, no longer.
+"""What a page needs from Redis and the disk, asked in threads that may hang alone: a page waits a second, no longer.
 
 What cannot be had is None; it never takes the rest with it.
 """
@@ -6,11 +6,12 @@ What cannot be had is None; it never takes the rest with it.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from labq.clock import now
 from labq.errors import LabqError
@@ -22,7 +23,7 @@ from labq_scheduler.verbs.lab import Lab
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Seconds that a page waits for Redis.
+#: Seconds that a page waits for Redis, or for the disk.
 PATIENCE = 1.0
 
 
@@ -52,26 +53,52 @@ class Notices:
     alive: bool
     #: by kind and outcome
     counts: dict[tuple[str, str], int]
+    #: by reason
+    missed: dict[str, int]
+
+
+class _Asked(Generic[T]):
+    """One question, asked in a thread of its own that may hang; never twice at the same time."""
+
+    def __init__(self, name: str, question: Callable[[], T]) -> None:
+        self._question = question
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._asked: Future[T] | None = None
+        self._lock = threading.Lock()
+
+    def answer(self, patience: float) -> T | None:
+        """Return what is said now: None when that takes too long (what was said before is old)."""
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = self._pool.submit(self._question)
+            asked = self._asked
+        done, _ = wait([asked], patience)
+        return asked.result() if done else None
 
 
 class Readings:
-    """Asks Redis when a page is made; never twice at the same time."""
+    """Asks Redis, and the disk, when a page is made."""
 
     def __init__(self, lab: Lab) -> None:
         """Prepare; nothing is asked, and no thread runs, before the first page."""
         self._lab = lab
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="metrics")
-        self._asked: Future[Reading] | None = None
-        self._lock = threading.Lock()
+        self._redis, self._disk = _Asked("metrics", self._ask), _Asked("metrics-disk", self._ask_disk)
 
     def take(self, patience: float = PATIENCE) -> Reading:
-        """Return what Redis says now: nothing when it does not answer in time (what it said before is old)."""
-        with self._lock:
-            if self._asked is None or self._asked.done():
-                self._asked = self._pool.submit(self._ask)
-            asked = self._asked
-        done, _ = wait([asked], patience)
-        return asked.result() if done else Reading()
+        """Return what Redis says now: nothing when it does not answer in time."""
+        return self._redis.answer(patience) or Reading()
+
+    def disk(self, patience: float = PATIENCE) -> tuple[int, int] | None:
+        """Return size and free bytes of the file system of ``data_dir``; None when it does not answer (a dead share)."""
+        return self._disk.answer(patience)
+
+    def _ask_disk(self) -> tuple[int, int] | None:
+        try:
+            said = shutil.disk_usage(self._lab.files.root)
+        except OSError as error:
+            log.debug("metrics: %s: %s", self._lab.files.root, error.strerror)
+            return None
+        return said.total, said.free
 
     def _ask(self) -> Reading:
         lab = self._lab
@@ -88,8 +115,8 @@ class Readings:
         )
 
     def _notices(self) -> Notices:
-        notices = self._lab.store.notices
-        return Notices(*notices.waiting(), notices.alive() is not None, notices.counts())
+        notices, missed = self._lab.store.notices, self._lab.store.events.missed()
+        return Notices(*notices.waiting(), notices.alive() is not None, notices.counts(), missed)
 
     def _lag(self) -> float | None:
         board = self._lab.board

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labq.metric import Metric
 
 #: Parts of the page; one that fails is left out and says so.
-PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "images", "redis", "board", "records", "notices")  # fmt: skip
+PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "images", "redis", "board", "records", "notices", "data")  # fmt: skip
 
 TABLE: tuple[Metric, ...] = (
     Metric("labq_build_info", "info", "Version of the server", ("version",), "server"),
@@ -74,6 +74,13 @@ TABLE: tuple[Metric, ...] = (
         "node",
     ),
     Metric("labq_node_up", "gauge", "1 when jobs may be placed on the node", ("node",), "node"),
+    Metric(
+        "labq_node_drained",
+        "gauge",
+        "1 when an admin has taken the node out of service (labq drain), 0 when not",
+        ("node",),
+        "node",
+    ),
     Metric("labq_gpus", "gauge", "GPUs of the node", ("node",), "node"),
     Metric(
         "labq_gpus_schedulable",
@@ -150,6 +157,21 @@ TABLE: tuple[Metric, ...] = (
         ("kind", "outcome"),
         "kind (9) and outcome (2) seen",
     ),
+    Metric(
+        "labq_notify_missed_total",
+        "counter",
+        "News that nobody was told: old = it was too old when the notifier read it; trimmed = Redis had dropped events before it read them (one for each gap)",
+        ("reason",),
+        "reason (2)",
+    ),
+    Metric(
+        "labq_data_free_bytes",
+        "gauge",
+        "Free space where the server keeps its files (LABQ_DATA_DIR)",
+        (),
+        "server",
+    ),
+    Metric("labq_data_size_bytes", "gauge", "Size of that file system", (), "server"),
     Metric(
         "labq_scrape_part_success",
         "gauge",

@@ -25,6 +25,8 @@ from labq_scheduler.notify.news import News, array_news, concerns, read_event
 log = logging.getLogger(__name__)
 #: Events in one batch, and milliseconds to wait for the first.
 BATCH, BLOCK = 500, 500
+#: The cursor of a stream that has no event yet, and will not stay so.
+EMPTY = "0-1"
 #: Seconds after which an event is no news any more: the notifier was not there for so long.
 OLD = 86_400.0
 #: Seconds between two signs of life; a fifth of how long one lasts.
@@ -78,16 +80,20 @@ class Follower:
             self._beat = monotonic()
         cursor = events_store.cursor(CURSOR)
         if cursor == "0-0":
-            # The first start of all: what was before is no news. "0-1": the stream is empty, and will not stay so.
+            # The first start of all: what was before is no news.
             last = events_store.last_id()
-            cursor = "0-1" if last == "0-0" else last
+            cursor = EMPTY if last == "0-0" else last
             notices.make((), now=now(), cursor="0-0", moved_to=cursor)
             return 0
         events = events_store.read(cursor, count=BATCH, block_ms=block_ms)
         if events:
             batch = self._batch_of(events, now())
+            gap = cursor != EMPTY and events[0].id == events_store.first_id()
             if notices.make(batch.notices, now=now(), cursor=cursor, moved_to=events[-1].id) is None:
                 log.info("another notifier was faster; going on behind it")
+            else:
+                self._count_missed(batch.old, gap=gap)
+            notices.fold({made.lane for made in batch.notices}, now=now())
             if len(self._arrays) > MOST_ARRAYS:
                 self._arrays.clear()
             self._arrays |= batch.arrays
@@ -106,6 +112,7 @@ class Follower:
         ids = list(dict.fromkeys(event.fields["id"] for event in fresh))
         jobs = {job.id: job for job in self._store.jobs.get_many(ids)}
         batch = _Batch(self._store, self._kinds, self._arrays)
+        batch.old = sum(1 for event in events if concerns(event)) - len(fresh)
         for event in fresh:
             job = jobs.get(event.fields["id"])
             if job is None:
@@ -117,6 +124,19 @@ class Follower:
             except Exception:  # one event that cannot be read must not stop all others, for ever
                 log.exception("nobody is told of event %s", event.id)
         return batch
+
+    def _count_missed(self, old: int, *, gap: bool) -> None:
+        """Count what nobody is told of.
+
+        Args:
+            old: events that were too old.
+            gap: the first event read is the first that Redis keeps: what came between the cursor and it is lost. (When
+                just the cursor's own event was dropped nothing is; that is one in thousands, and counts all the same.)
+        """
+        for reason, count in (("old", old), ("trimmed", int(gap))):
+            if count:
+                log.warning("nobody is told of events that were %s before they were read: %d", reason, count)
+                self._store.events.miss(reason, count)
 
     def _run(self) -> None:
         pause = 0.5
@@ -148,6 +168,8 @@ class _Batch:
         self._store, self._kinds, self._done = store, kinds, done
         #: arrays that this batch found at their end
         self.arrays: set[str] = set()
+        #: events that somebody would have been told of, had they been read in time
+        self.old = 0
         self.notices: list[NewNotice] = []
         self._wanted: dict[str, Preferences | None] = {}
         self._nodes: dict[str, Node | None] = {}

@@ -56,7 +56,7 @@ def settled(text: str) -> str:
     """Returns the page without what differs from run to run: times, sizes, the version."""
     text = re.sub(r"^([a-z_]+_timestamp_seconds(?:\{.*\})?) \S+", r"\1 TIME", text, flags=re.MULTILINE)
     text = re.sub(
-        r"(_(?:seconds|seconds_sum|memory_used_bytes)(?:\{.*\})?) [\d.e+-]*\d$",
+        r"(_(?:seconds|seconds_sum|memory_used_bytes|data_free_bytes|data_size_bytes)(?:\{.*\})?) [\d.e+-]*\d$",
         r"\1 NUMBER",
         text,
         flags=re.M,
@@ -139,6 +139,33 @@ def test_a_gpu_that_is_held_in_or_outside_the_queue_or_ill_is_not_schedulable(
     wait_for(schedulable, 10, "the lease and the reading to be seen")
     assert value(page(server), 'labq_gpus{node="four"}') == 4
     server.store.nodes.remove("four", now=now())
+
+
+def test_a_node_that_an_admin_took_out_of_service_says_so_also_when_it_is_off(server: Server) -> None:
+    server.store.nodes.register(make_node("workshop", gpus=1), now=now())
+    wait_for(lambda: value(page(server), 'labq_node_drained{node="workshop"}') == 0, 10, "the node")
+    server.store.nodes.set_drained("workshop", "new fan", now=now())
+    server.store.nodes.set_lost("workshop", now=now())
+    wait_for(lambda: value(page(server), 'labq_node_drained{node="workshop"}') == 1, 10, "it to be drained")
+    server.store.nodes.remove("workshop", now=now())
+    wait_for(lambda: "workshop" not in page(server), 10, "it to be gone")
+
+
+def test_the_room_that_is_left_for_the_servers_files_is_said(server: Server) -> None:
+    text, there = page(server), shutil.disk_usage(server.data)
+    assert value(text, "labq_data_size_bytes") == there.total
+    free = value(text, "labq_data_free_bytes") or 0
+    assert 0 < free <= there.total
+    assert abs(free - there.free) < 2**30
+
+
+def test_what_nobody_was_told_of_is_counted_from_zero(own_server: Server) -> None:
+    own_server.flags = ("--only", "api")
+    own_server.start()
+    for reason in ("old", "trimmed"):
+        assert value(page(own_server), f'labq_notify_missed_total{{reason="{reason}"}}') == 0
+    own_server.store.events.miss("old", 3)
+    assert value(page(own_server), 'labq_notify_missed_total{reason="old"}') == 3
 
 
 def test_openmetrics_is_spoken_to_who_asks_for_it(server: Server) -> None:

@@ -11,12 +11,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.exporter_snapshot import GOLDEN, page, snapshot
 
+from labq.clock import now
 from labq_exporter import families
 from labq_exporter import page as page_module
-from labq_exporter.page import render
+from labq_exporter.page import own_page, render
 from labq_exporter.snapshot import ContainerUse, Snapshot
 from labq_exporter.table import BY_NAME, TABLE
 
+#: Not of a snapshot but of the moment in which the page is asked for.
+CLOCK = "labq_exporter_clock_timestamp_seconds"
 #: Labels that Prometheus or its users give a meaning of their own, or that would never end.
 FORBIDDEN = {"job", "instance", "pid", "le", "quantile", "command", "cmdline"}
 
@@ -42,7 +45,7 @@ def test_the_page_is_the_golden_one_to_the_byte() -> None:
 
 
 def test_every_family_of_the_table_is_in_the_golden_page() -> None:
-    assert {name for name, _, _ in series(GOLDEN.read_text())} == set(BY_NAME)
+    assert {name for name, _, _ in series(GOLDEN.read_text())} == set(BY_NAME) - {CLOCK}
 
 
 def test_every_series_has_the_labels_of_the_table_and_a_number() -> None:
@@ -56,7 +59,7 @@ def test_no_label_has_a_name_that_is_taken_or_has_no_end() -> None:
 
 
 def test_help_and_type_of_each_family_are_those_of_the_table() -> None:
-    text = page()
+    text = page() + own_page().decode()
     for row in TABLE:
         kind = "counter" if row.kind == "counter" else "gauge"
         assert f"# HELP {row.name} {row.help}\n# TYPE {row.name} {kind}\n" in text
@@ -142,6 +145,14 @@ def test_a_group_that_fails_empties_no_other(monkeypatch: pytest.MonkeyPatch) ->
     shown = {name for name, _, _ in series(page())}
     assert {"labq_node_gpus_expected", "labq_gpu_holder_info", "labq_exporter_build_info"} <= shown
     assert "labq_gpu_info" not in shown
+
+
+def test_the_page_says_what_time_it_is_when_it_is_asked_for() -> None:
+    first, second = (
+        next(value for name, _, value in series(own_page().decode()) if name == CLOCK) for _ in range(2)
+    )
+    assert abs(first - now()) < 5
+    assert second > first
 
 
 def test_text_of_people_cannot_break_the_page() -> None:
