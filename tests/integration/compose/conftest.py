@@ -21,6 +21,8 @@ def images(engine: Engine) -> dict[str, str]:
 def stack(engine: Engine, images: dict[str, str]) -> Iterator[Stack]:
     """All that can run without Grafana's image, up and healthy."""
     found = Stack(engine, images)
+    # As .env would say it: one with a value, one that is empty on purpose.
+    found.settings |= {"LABQ_NODE_GRACE": "90s", "LABQ_IDLE_WARN": ""}
     try:
         found.up(*SERVICES)
         for service in SERVICES:

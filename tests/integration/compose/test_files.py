@@ -58,14 +58,26 @@ def test_the_secrets_are_made_once_and_only_their_owner_comes_near(tmp_path: Pat
     assert len(password) == 64
     assert values["redis_url"] == f"redis://:{password}@redis:6379/0\n"
     assert values["grafana_admin_password"].strip() not in {"", password}
+    assert len(values["metrics_token"].strip()) == 64
     assert not [
         value
-        for value in (password, values["grafana_admin_password"].strip())
+        for value in (password, values["grafana_admin_password"].strip(), values["metrics_token"].strip())
         if value in first.stdout + first.stderr
     ]
     again = run(REPO / "scripts" / "secrets", folder)
     assert "all secrets are there already" in again.stdout
     assert {path.name: path.read_text() for path in folder.iterdir()} == values
+
+
+def test_who_makes_the_secrets_reads_what_stays_silent_without_them(tmp_path: Path) -> None:
+    assert "slack_bot_token is empty: alerts go nowhere" in run(REPO / "scripts" / "secrets", tmp_path).stdout
+    for name, value in (("slack_bot_token", "xoxb-1"), ("metrics_token", "")):
+        (tmp_path / name).unlink()
+        (tmp_path / name).write_text(value)
+    said = run(REPO / "scripts" / "secrets", tmp_path)
+    assert said.returncode == 0
+    assert "alerts go nowhere" not in said.stdout
+    assert "/metrics is open" in said.stdout
 
 
 def test_a_lost_half_of_the_redis_password_is_made_from_the_other(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ NODE = "hostnode"
 ADMIN = "ann"
 
 
-def get(url: str) -> tuple[int, bytes]:
+def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener.addheaders = list((headers or {}).items())
     with opener.open(url, timeout=10) as answer:
         return int(answer.status), bytes(answer.read())
 
@@ -95,6 +97,22 @@ def test_everything_is_healthy_and_answers_where_it_is_published(stack: Stack) -
     assert get(f"http://127.0.0.1:{stack.registry_port}/v2/")[0] == 200
     for service in ("redis", "scheduler", "prometheus", "alertmanager", "registry"):
         assert stack.healthy(service)
+
+
+def test_a_setting_comes_from_env_may_be_empty_there_and_is_else_left_to_its_default(stack: Stack) -> None:
+    said = 'echo "${LABQ_NODE_GRACE-unset}|${LABQ_IDLE_WARN-unset}|${LABQ_MAX_TIME-unset}|${LABQ_PORT-unset}"'
+    assert stack.exec("scheduler", "sh", "-c", said) == "90s||unset|7580"
+    script = "from labq.settings import Settings; s = Settings(); print(s.seconds('node_grace'), s.seconds('idle_warn'), s.text('keep_jobs'))"
+    assert stack.exec("scheduler", "python", "-c", script) == "90.0 None 14d"
+
+
+def test_the_metrics_of_the_server_are_for_who_has_the_token(stack: Stack) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        get(f"{stack.url}/metrics")
+    with refused.value as answer:
+        assert answer.code == 401
+    status, page = get(f"{stack.url}/metrics", {"Authorization": f"Bearer {stack.secret('metrics_token')}"})
+    assert (status, b"labq_jobs" in page) == (200, True)
 
 
 def test_the_registry_takes_an_image_and_gives_it_back(stack: Stack, engine: Engine) -> None:
@@ -226,7 +244,8 @@ def test_no_secret_is_in_an_inspect_a_log_or_the_printed_configuration(
     stack: Stack, token: str, node: str
 ) -> None:
     stack.up("notifier", profile="slack")
-    secrets = [stack.secret("redis_auth").split()[1], stack.secret("grafana_admin_password"), token]
+    names = ("grafana_admin_password", "metrics_token")
+    secrets = [stack.secret("redis_auth").split()[1], *map(stack.secret, names), token]
     assert all(len(secret) > 20 for secret in secrets)
     shown = {
         "inspect": "".join(
