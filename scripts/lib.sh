@@ -48,5 +48,13 @@ apt_install_stopped() {
   return $status
 }
 
+# mirror: the host's own Debian mirror, if it has one: it is known to answer. Nothing else: debootstrap's own choice.
+mirror() {
+  local found
+  found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    grep -Eo 'https?://[^ ]+/debian/?( |$)' | grep -v security | head -n 1 | tr -d ' ' || true)
+  echo "$found"
+}
+
 # engine_answers: is there a Docker engine behind DOCKER_HOST or the default socket?
 engine_answers() { have docker && timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }

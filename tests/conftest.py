@@ -10,6 +10,7 @@ pytest_plugins = [
     "support.nvml",
     "support.redis",
     "support.slack",
+    "support.systemd_node_fixtures",
 ]
 
 HERE = Path(__file__).parent

@@ -17,6 +17,9 @@
 //   smgarbage GPU            rows that make no sense beside these    smnone GPU     no size is told, as some drivers do
 //   inithang                 nvmlInit blocks meanwhile
 //
+// Built with -DMOCK_STATE="FILE" -DMOCK_DRIVER="VERSION", it needs neither that variable nor a `driver` line: as the
+// library of an installed driver (support/gpu_packages.py).
+//
 // GPU is an index, in the order of the gpu lines, or index.ID of an instance; these lines come before those that use it.
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -31,6 +34,12 @@
 enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, TIMEOUT = 10, LOST = 15, VERSION = 25 };
 enum { FIRST_INSTANCE = 4096 };
 enum { MAX_GPUS = 64, MAX_PROCS = 64, MAX_XIDS = 256, POLL_MS = 10 };
+#ifndef MOCK_STATE
+#define MOCK_STATE NULL
+#endif
+#ifndef MOCK_DRIVER
+#define MOCK_DRIVER ""
+#endif
 #define NOT_AVAILABLE UINT64_MAX
 #define EXPORT __attribute__((visibility("default")))
 
@@ -154,10 +163,12 @@ static void refresh(void) {
     struct stat now;
     char line[512];
     FILE *file;
-    if (!path || stat(path, &now)) return;
+    if (!path && !(path = MOCK_STATE)) return;
+    if (stat(path, &now)) return;
     if (now.st_ino == seen_file && !memcmp(&now.st_mtim, &seen, sizeof seen)) return;
     if (!(file = fopen(path, "r"))) return;
     memset(&state, 0, sizeof state);
+    snprintf(state.driver, sizeof state.driver, "%s", MOCK_DRIVER);
     while (fgets(line, sizeof line, file)) read_line(line);
     fclose(file);
     seen = now.st_mtim, seen_file = now.st_ino;

@@ -66,16 +66,31 @@ def instance_uuid(index: int, instance: int) -> str:
     return f"MIG-00000000-0000-4000-8000-{index:06d}{instance:06d}"
 
 
+def build_library(directory: Path, *defines: str) -> None:
+    """Builds the fake library into a directory; `defines` are more of the compiler's arguments."""
+    need(shutil.which("cc"), "a C compiler (apt-get install gcc libc6-dev)")
+    flags = [
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-pthread",
+        *defines,
+    ]
+    # pynvml asks the loader for this very name; the soname makes any way of loading it count.
+    named = [f"-Wl,-soname,{LIBRARY}", "-o", str(directory / LIBRARY), str(SOURCE)]
+    built = subprocess.run(["cc", *flags, *named], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+
+
 @pytest.fixture(scope="session")
 def mock_nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Builds the fake library and returns its directory."""
-    need(shutil.which("cc"), "a C compiler (apt-get install gcc libc6-dev)")
     target = tmp_path_factory.mktemp("nvml")
-    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]
-    # pynvml asks the loader for this very name; the soname makes any way of loading it count.
-    named = [f"-Wl,-soname,{LIBRARY}", "-o", str(target / LIBRARY), str(SOURCE)]
-    built = subprocess.run(["cc", *flags, *named], capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    build_library(target)
     return target
 
 

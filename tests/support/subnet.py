@@ -47,6 +47,13 @@ class Bridge:
                 return ipaddress.IPv4Interface(f"{entry['local']}/{entry['prefixlen']}")
         return None
 
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        """Its addresses; the first is this machine's. It must be up."""
+        address = self._address()
+        assert address is not None, f"{self.name} is not up"
+        return address.network
+
     def _rules(self, subnet: ipaddress.IPv4Network) -> list[list[str]]:
         return [
             ["-t", "nat", "POSTROUTING", "-s", str(subnet), "!", "-o", self.name, "-j", "MASQUERADE"],
