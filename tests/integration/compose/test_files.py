@@ -69,6 +69,14 @@ def test_the_secrets_are_made_once_and_only_their_owner_comes_near(tmp_path: Pat
     assert {path.name: path.read_text() for path in folder.iterdir()} == values
 
 
+def test_without_an_argument_the_secrets_lie_where_the_compose_file_looks(tmp_path: Path) -> None:
+    shutil.copytree(REPO / "scripts", tmp_path / "scripts")
+    assert run(tmp_path / "scripts" / "secrets").returncode == 0
+    assert (tmp_path / "secrets" / "redis_url").is_file()
+    refused = run(tmp_path / "scripts" / "secrets", "--help")
+    assert (refused.returncode, "usage: scripts/secrets [DIRECTORY]" in refused.stderr) == (1, True)
+
+
 def test_who_makes_the_secrets_reads_what_stays_silent_without_them(tmp_path: Path) -> None:
     assert "slack_bot_token is empty: alerts go nowhere" in run(REPO / "scripts" / "secrets", tmp_path).stdout
     for name, value in (("slack_bot_token", "xoxb-1"), ("metrics_token", "")):
