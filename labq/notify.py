@@ -6,6 +6,7 @@ Must not live here: what a notice says, who sends it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -97,6 +98,23 @@ def preferences(body: Any, old: Preferences) -> Preferences:
             raise BadInputError(f"unknown key {str(key)[:100]!r}", f"{hint}legal: {', '.join(_READERS)}")
         read = getattr(Preferences(), key) if value is None else _READERS[key](value)
         found = replace(found, **{key: read})
+    return found
+
+
+def stored_preferences(text: str) -> Preferences:
+    """Return the preferences of a stored text: of what another version wrote, all that is understood here."""
+    found = Preferences()
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return found
+    for key, value in body.items() if isinstance(body, dict) else ():
+        if key == "events" and isinstance(value, list):
+            value = [event for event in value if event in EVENTS]
+        try:
+            found = preferences({key: value}, found)
+        except BadInputError:
+            continue
     return found
 
 

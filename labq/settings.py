@@ -165,16 +165,36 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("smtp_tls", "starttls", "text", "starttls, tls (from the first byte, port 465) or none.", (_N,)),
     Setting("smtp_user", "", "text", "Name at the mail server; empty = do not log in.", (_N,)),
     Setting("smtp_password", "", "secret", "Password at the mail server.", (_N,)),
-    Setting("smtp_from", "labq@localhost", "text", "Sender of notices by e-mail.", (_N,)),
+    Setting("smtp_from", "labq@localhost", "text", "Sender of notices by e-mail.", (_S, _N)),
+    Setting(
+        "notify_mail_domains",
+        "",
+        "list",
+        "Domains that members may have notices sent to: example.org; * = any; empty = that of smtp_from.",
+        (_S, _N),
+    ),
+    Setting(
+        "notify_slack_channels",
+        "",
+        "list",
+        "Shared channels that members may choose: #my-group,C012AB3CD; * = any; empty = only messages to oneself.",
+        (_S, _N),
+    ),
+    Setting("notify_webhook_ports", "80,443,8443", "list", "Ports that webhooks reach.", (_S, _N)),
+    Setting(
+        "notify_webhook_refuse",
+        "",
+        "list",
+        "Networks that webhooks do not reach, such as the lab's own public ones: 192.0.2.0/24,2001:db8::/32.",
+        (_N,),
+    ),
     Setting(
         "notify_webhook_private", "0", "switch", "1 lets webhooks reach this machine and the LAN.", (_N,)
     ),
     Setting(
         "notify_give_up", "1d", "seconds", "How long a notice is tried before it is a dead letter.", (_N,)
     ),
-    Setting(
-        "public_url", "", "text", "Address of the server for people's browsers; notices link there.", (_N,)
-    ),
+    Setting("public_url", "", "text", "Where people reach the server; webhooks are never sent there.", (_N,)),
     Setting(
         "grafana_url",
         "",

@@ -8,7 +8,9 @@ labq notify set --channel slack:#my-group        slack (a direct message), slack
 labq notify set --quiet 22:00-08:00 --zone Asia/Tokyo
                                                  held back until the hours end, then one message
 labq notify test                                 send one now
-labq notify dead; labq notify retry ID           admin: what could not be sent, and sending it again
+labq notify dead                                 what could not be sent to you; an admin sees everybody's
+labq notify retry ID                             send it again
+labq notify forget ID, labq notify forget --all  or leave it at that
 
 With --digest on (the default) an array is one message with a table, and so are jobs of one name that end together.
 """
@@ -22,16 +24,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ACTIONS = ("show", "set", "test", "dead", "retry")
+_ACTIONS = ("show", "set", "test", "dead", "retry", "forget")
 _FLAGS = ("events", "channel", "quiet", "zone", "digest", "longer_than")
 
 
 def declare(parser: common.Parser) -> None:
     """Declare the flags."""
     parser.add_argument(
-        "action", metavar="ACTION", nargs="?", default="show", help="show, set, test, dead or retry"
+        "action", metavar="ACTION", nargs="?", default="show", help="show, set, test, dead, retry or forget"
     )
-    parser.add_argument("id", metavar="ID", nargs="?", help="retry: of a dead letter")
+    parser.add_argument("id", metavar="ID", nargs="?", help="retry, forget: of a dead letter")
+    parser.add_argument("--all", action="store_true", help="forget: all that you see with labq notify dead")
     parser.add_argument("--events", metavar="LIST", help="set: what to be told, such as failed,succeeded")
     parser.add_argument(
         "--channel", metavar="WHERE", help="set: slack, slack:#channel, mail:…, webhook:…, none"
@@ -63,6 +66,13 @@ def run(options: Any) -> int:
         case "retry":
             found = client.retry_dead_letter(options.id)
             _say(found, f"{found['id']} is sent again to {found['user']}", options)
+        case "forget" if options.all:
+            count = client.forget_dead_letters()
+            letters = "dead letter is" if count == 1 else "dead letters are"
+            _say({"forgotten": count}, f"{count} {letters} forgotten", options)
+        case "forget":
+            found = client.forget_dead_letter(options.id)
+            _say(found, f"{found['id']} is forgotten", options)
         case _:
             _show(client.notify(), options)
     return 0
@@ -88,8 +98,14 @@ def _check(options: Any) -> None:
             f"--{said[0].replace('_', '-')} changes something, labq notify {options.action} does not",
             f"labq notify set --{said[0].replace('_', '-')} …",
         )
-    if (options.action == "retry") != bool(options.id):
-        what = "needs the id of a dead letter" if options.action == "retry" else "takes no id"
+    if options.all and (options.action != "forget" or options.id):
+        raise BadInputError(
+            "--all stands alone, with labq notify forget",
+            "labq notify forget --all, or labq notify forget ID",
+        )
+    wants = options.action in {"retry", "forget"} and not options.all
+    if wants != bool(options.id):
+        what = "needs the id of a dead letter" if wants else "takes no id"
         raise BadInputError(f"labq notify {options.action} {what}", "labq notify dead lists them")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Notify:
-    """``notify``, ``set_notify``, ``test_notify``, ``dead_letters``, ``retry_dead_letter``."""
+    """``notify``, ``set_notify``, ``test_notify``, ``dead_letters``, ``retry_dead_letter``, ``forget_dead_letters``."""
 
     session: Session
 
@@ -36,12 +36,21 @@ class Notify:
         return found
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Return the notices that could not be sent (admin)."""
+        """Return the notices that could not be sent to you; to anybody if you are an admin."""
         found: list[dict[str, Any]] = self.session.json("GET", "/v1/notify/dead")
         return found
 
     def retry_dead_letter(self, notice_id: str) -> dict[str, Any]:
-        """Send a dead letter again (admin)."""
+        """Send a dead letter of yours again; any if you are an admin."""
         path = f"/v1/notify/dead/{part(notice_id)}/retry"
         found: dict[str, Any] = self.session.json("POST", path, body={})
         return found
+
+    def forget_dead_letter(self, notice_id: str) -> dict[str, Any]:
+        """Forget a dead letter of yours; any if you are an admin."""
+        found: dict[str, Any] = self.session.json("DELETE", f"/v1/notify/dead/{part(notice_id)}")
+        return found
+
+    def forget_dead_letters(self) -> int:
+        """Forget all dead letters of yours, of everybody if you are an admin; return how many they were."""
+        return int(self.session.json("DELETE", "/v1/notify/dead")["forgotten"])

@@ -8,12 +8,11 @@ that holds its lane (notice_settle.lua).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from labq.errors import BadInputError
-from labq.notify import Preferences, preferences
+from labq.notify import Preferences, stored_preferences
 from labq.store import keys
 from labq.store.connection import Connection, answers
 
@@ -23,6 +22,8 @@ KEEP = keys.KEEP_SECONDS
 MOST_DEAD = 1000
 #: Most things that one digest lists; it counts them all.
 MOST_ITEMS = 500
+#: Notices that wait in a lane; more are folded into one digest: nobody reads so many messages.
+MOST_WAITING = 200
 #: Seconds that a notifier counts as alive after it last said so.
 ALIVE = 10.0
 
@@ -55,6 +56,8 @@ class Notice:
     #: made, sending, sent or dead
     state: str
     made_at: float
+    #: when it came into its lane (after quiet hours, sent again): giving up counts from there
+    since: float
     #: JSON texts of what it tells, at most ``MOST_ITEMS``, and how many there are
     items: tuple[str, ...]
     total: int
@@ -94,7 +97,7 @@ class NoticeStore:
             How many were made or added to a digest; None when another notifier has moved the cursor: nothing was done.
         """
         body = json.dumps([asdict(notice) for notice in notices]) if notices else "[]"
-        made = int(self._redis.script("notice_make", [cursor, moved_to, now, KEEP, body]))
+        made = int(self._redis.script("notice_make", [cursor, moved_to, now, KEEP, body, MOST_ITEMS]))
         return None if made < 0 else made
 
     @answers
@@ -105,7 +108,12 @@ class NoticeStore:
             now: seconds since the epoch.
             again: seconds until a lane is returned again, should nothing come of it.
         """
-        return [str(found) for found in self._redis.script("notice_due", [now, again])]
+        return [str(found) for found in self._redis.script("notice_due", [now, again, KEEP])]
+
+    @answers
+    def fold(self, lanes: Iterable[str], *, now: float, most: int = MOST_WAITING) -> int:
+        """Make one digest of what waits in each of those lanes that is longer than ``most``; return how many went into them."""
+        return int(self._redis.script("notice_fold", [now, most, MOST_ITEMS, *lanes]))
 
     @answers
     def beat(self, token: str, kinds: Sequence[str]) -> None:
@@ -179,24 +187,73 @@ class NoticeStore:
         pipe.lrange(f"{key}:items", 0, MOST_ITEMS - 1)
         pipe.llen(f"{key}:items")
         flat, items, total = pipe.execute()
-        return _notice(flat, tuple(items), total) if flat else None
+        return _notice(flat, tuple(items), total + int(flat.get("more", 0))) if flat else None
 
     @answers
-    def pause(self, kind: str, seconds: float) -> None:
-        """Send nothing of a kind of channel for so long."""
-        self._redis.client.set(f"{keys.NOTICES}pause:{kind}", "1", px=max(1, int(seconds * 1000)))
+    def pause(self, name: str, seconds: float) -> None:
+        """Send nothing of a kind of channel ("slack"), or to one place ("slack C012AB3CD"), for so long."""
+        self._redis.client.set(f"{keys.NOTICES}pause:{name}", "1", px=max(1, int(seconds * 1000)))
 
     @answers
-    def paused(self, kind: str) -> float:
-        """Return for how many more seconds nothing of that kind is sent."""
-        left = int(self._redis.client.pttl(f"{keys.NOTICES}pause:{kind}"))
+    def paused(self, name: str) -> float:
+        """Return for how many more seconds nothing of that kind, or to that place, is sent."""
+        left = int(self._redis.client.pttl(f"{keys.NOTICES}pause:{name}"))
         return max(0.0, left / 1000)
 
     @answers
-    def dead(self) -> list[Notice]:
-        """Return the dead letters, the latest first."""
+    def pace(self, name: str, seconds: float) -> float:
+        """Return 0.0 and take the place for so long; or return for how many more seconds it is taken."""
+        taken = self._redis.client.set(
+            f"{keys.NOTICES}pause:{name}", "1", nx=True, px=max(1, int(seconds * 1000))
+        )
+        # It may be free again by now: then whoever asks comes back at once.
+        return 0.0 if taken else max(0.001, self.paused(name))
+
+    @answers
+    def limited(self, kind: str, place: str, seconds: float) -> bool:
+        """Note that a place takes no more for so long; return whether another one said so, too, not long ago."""
+        key = f"{keys.NOTICES}limited:{kind}"
+        before = self._redis.client.set(key, place, px=max(1, int(seconds * 1000)), get=True)
+        return before is not None and before != place
+
+    @answers
+    def dead(self, lane: str | None = None) -> list[Notice]:
+        """Return the dead letters, the latest first: all, or one person's."""
         ids = self._redis.client.zrange(keys.NOTICE_DEAD, 0, -1, desc=True)
-        return [notice for notice in map(self.get, ids) if notice is not None]
+        found = [notice for notice in map(self.get, ids) if notice is not None]
+        return [notice for notice in found if lane is None or notice.lane == lane]
+
+    @answers
+    def dead_since(self, moment: float) -> int:
+        """Return how many of the dead letters died after ``moment``, seconds since the epoch."""
+        return int(self._redis.client.zcount(keys.NOTICE_DEAD, moment, "+inf"))
+
+    @answers
+    def forget_dead(self, notice_id: str) -> bool:
+        """Forget a dead letter; False when there is none of that id (it may be sent again at this moment)."""
+        if not self._redis.client.zrem(keys.NOTICE_DEAD, notice_id):
+            return False
+        self._redis.client.delete(keys.NOTICE + notice_id, f"{keys.NOTICE}{notice_id}:items")
+        return True
+
+    @answers
+    def forget_person(self, user: str) -> int:
+        """Forget what a person wants to be told and what they were still to be told; return how many notices that were.
+
+        Else the next person of that name would be told it.
+        """
+        return int(self._redis.script("notice_forget", [user]))
+
+    @answers
+    def last_test(self, user: str) -> Notice | None:
+        """Return the last notice that :meth:`note_test` noted."""
+        found = self._redis.client.get(f"{keys.NOTICES}test:{user}")
+        return self.get(found) if found else None
+
+    @answers
+    def note_test(self, user: str, notice_id: str) -> None:
+        """Remember the notice with which a person tests their channel; "" = none."""
+        self._redis.client.set(f"{keys.NOTICES}test:{user}", notice_id, ex=KEEP)
 
     @answers
     def retry(self, notice_id: str, *, now: float) -> bool:
@@ -237,10 +294,7 @@ class NoticeStore:
     def preferences(self, user: str) -> Preferences:
         """Return what a person wants to be told."""
         text = self._redis.client.hget(keys.NOTIFY, user)
-        try:
-            return preferences(json.loads(text), Preferences()) if text else Preferences()
-        except (BadInputError, ValueError):  # of a newer labq: the defaults say more than nothing
-            return Preferences()
+        return stored_preferences(text) if text else Preferences()
 
     @answers
     def put_preferences(self, user: str, wanted: Preferences) -> None:
@@ -250,8 +304,10 @@ class NoticeStore:
 
 def _notice(flat: Mapping[str, str], items: tuple[str, ...], total: int) -> Notice:
     numbers: dict[str, Any] = {
-        name: float(flat.get(name) or 0) for name in ("made_at", "first_try", "sent_at", "not_before")
+        name: float(flat.get(name) or 0)
+        for name in ("made_at", "since", "first_try", "sent_at", "not_before")
     }
+    numbers["since"] = numbers["since"] or numbers["made_at"]
     return Notice(
         flat["id"], flat["lane"], flat["kind"], flat["state"], items=items, total=total, tries=int(flat["tries"]),
         error=flat.get("error", ""), place=flat.get("place", ""), unsure=flat.get("unsure") == "1", **numbers,

@@ -5,6 +5,7 @@
 --       5 JSON list of {id, lane, kind, item, gather, due, window}: gather "" = to be sent at once, else the name of
 --         what it is gathered with; due > 0 = held until then; window > 0 = the first goes at once, and those that
 --         come within so many seconds of the one before are gathered, until none came for so long or ten windows passed
+--       6 things that one digest lists; more are only counted
 -- Returns number of notices made or added to, -1 when another notifier has moved the cursor
 -- Touches labq:cursor:notices labq:notice:<id> labq:notice:<id>:items labq:notices:lane:<lane> labq:notices:lanes
 --         labq:notices:held labq:notices:gather:<name> labq:notices:recent:<name>
@@ -18,7 +19,7 @@ local made = 0
 local function new(id, notice)
   if redis.call("HSETNX", "labq:notice:" .. id, "id", id) == 0 then return false end
   redis.call("HSET", "labq:notice:" .. id, "lane", notice.lane, "kind", notice.kind, "state", "made",
-    "made_at", ARGV[3], "tries", "0")
+    "made_at", ARGV[3], "since", ARGV[3], "tries", "0")
   redis.call("RPUSH", "labq:notice:" .. id .. ":items", notice.item)
   return true
 end
@@ -28,7 +29,11 @@ for _, notice in ipairs(cjson.decode(ARGV[5])) do
   local group = gather and redis.call("GET", gather)
   local due = group and redis.call("ZSCORE", "labq:notices:held", group)
   if due then
-    redis.call("RPUSH", "labq:notice:" .. group .. ":items", notice.item)
+    if redis.call("LLEN", "labq:notice:" .. group .. ":items") < tonumber(ARGV[6]) then
+      redis.call("RPUSH", "labq:notice:" .. group .. ":items", notice.item)
+    else
+      redis.call("HINCRBY", "labq:notice:" .. group, "more", 1)
+    end
     redis.call("HSET", "labq:notice:" .. group, "kind", "digest")
     if notice.window > 0 then
       local last = tonumber(redis.call("HGET", "labq:notice:" .. group, "made_at")) + 10 * notice.window

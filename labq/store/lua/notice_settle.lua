@@ -21,10 +21,12 @@ if state == "sent" or state == "dead" then
   redis.call("LPOP", list)
   redis.call("HINCRBY", "labq:notices:counts", redis.call("HGET", key, "kind") .. " " .. state, 1)
 end
-if state == "sent" then
+if state == "sent" or state == "dead" then
   redis.call("EXPIRE", key, ARGV[7])
   redis.call("EXPIRE", key .. ":items", ARGV[7])
-elseif state == "dead" then
+end
+-- Of a test only its person wants to know: it is no dead letter.
+if state == "dead" and redis.call("HGET", key, "kind") ~= "test" then
   redis.call("ZADD", "labq:notices:dead", ARGV[9], id)
   for _, old in ipairs(redis.call("ZRANGE", "labq:notices:dead", 0, -1 - tonumber(ARGV[8]))) do
     redis.call("ZREM", "labq:notices:dead", old)

@@ -64,6 +64,7 @@ def components() -> dict[str, Schema]:
             "What you are told.", **parts.NOTIFY, problem=parts.maybe(parts.TEXT), waiting=parts.INT
         ),
         "NotifyTest": parts.record("", id=parts.TEXT, channel=parts.TEXT),
+        "Forgotten": parts.record("How many dead letters are gone.", forgotten=parts.INT),
         "DeadLetter": parts.record("A notice that could not be sent.", **parts.DEAD_LETTER),
         "Submitted": parts.record(
             "What was made.",

@@ -54,12 +54,13 @@ async def put_user(request: Request, name: str, _admin: Admin) -> Response:
 
 @router.delete("/v1/users/{name}", openapi_extra=schemas.answer("User"))
 async def remove_user(request: Request, name: str, admin: Admin) -> Response:
-    """Forget a person and all their tokens; their jobs run on. Admin."""
+    """Forget a person, all their tokens and what they were to be told; their jobs run on. Admin."""
     if name == admin.name:
         raise ConflictError(f"{name} is who asks", "let another admin do it")
     lab = lab_of(request)
     person = await in_thread(_existing, lab, name)
     await in_thread(lab.store.people.remove, name)
+    await in_thread(lab.store.notices.forget_person, name)
     doorkeeper(request).forget()
     return json_answer(_view(person))
 

@@ -155,6 +155,7 @@ class Parts:
         notices = _there(reading.notices)
         yield Sample("labq_notify_pending", notices.pending)
         yield Sample("labq_notify_dead_letters", notices.dead)
+        yield Sample("labq_notify_dead_letters_last_day", notices.dead_last_day)
         yield Sample("labq_notify_up", float(notices.alive))
         for key, count in notices.counts.items():
             yield Sample("labq_notices_total", count, key)

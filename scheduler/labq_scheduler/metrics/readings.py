@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 #: Seconds that a page waits for Redis, or for the disk.
 PATIENCE = 1.0
+DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Notices:
 
     pending: int
     dead: int
+    dead_last_day: int
     #: a notifier lives
     alive: bool
     #: by kind and outcome
@@ -116,7 +118,8 @@ class Readings:
 
     def _notices(self) -> Notices:
         notices, missed = self._lab.store.notices, self._lab.store.events.missed()
-        return Notices(*notices.waiting(), notices.alive() is not None, notices.counts(), missed)
+        young = notices.dead_since(now() - DAY)
+        return Notices(*notices.waiting(), young, notices.alive() is not None, notices.counts(), missed)
 
     def _lag(self) -> float | None:
         board = self._lab.board

@@ -139,7 +139,14 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         "labq_notify_dead_letters",
         "gauge",
-        "Notices that could not be sent and are kept for an admin (labq notify dead)",
+        "Notices that could not be sent and are kept (labq notify dead)",
+        (),
+        "server",
+    ),
+    Metric(
+        "labq_notify_dead_letters_last_day",
+        "gauge",
+        "Those of them that were given up within the last 24 hours",
         (),
         "server",
     ),

@@ -7,6 +7,7 @@ Pure, and therefore tested without anything:
     message.py   what happened -> what is said                digest.py   several things -> one message
     blocks.py    message -> Slack's blocks, escaped           plain.py    message -> text for mail, JSON for webhooks
     commands.py  `/labq …` -> which verb                      answers.py  what a verb found -> what is said
+    allowed.py   where members may send notices               reach.py    addresses that webhooks reach
 
 The rest:
     follower.py  reads events, makes notices, says which lanes are due
@@ -14,5 +15,7 @@ The rest:
     channels.py  which channel sends                          tail.py     last lines of a log
     slack.py     Slack's Web API (with slack_socket.py the only importers of slack_sdk)
     slack_socket.py  Socket Mode: `/labq` and buttons         two_way.py  who may what, runs the verbs
-    mail.py      SMTP          webhook.py  HTTP POST           process.py  puts the parts together
+    mail.py      SMTP                                         webhook.py  HTTP POST
+    deadline.py  an end for a whole exchange                  pool.py     threads that nobody waits for
+    process.py   puts the parts together
 """

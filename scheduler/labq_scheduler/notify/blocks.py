@@ -39,7 +39,8 @@ def blocks(message: Message, *, buttons: bool) -> tuple[str, list[Block]]:
         found.append(_preformatted(table_text(message.table)))
     if message.log:
         found.append(_preformatted("\n".join(message.log)))
-    below = "  ·  ".join(part for part in (message.remark, message.hint) if part)
+    whom = f"For {message.whom}" if message.whom else ""
+    below = "  ·  ".join(part for part in (whom, message.remark, message.hint) if part)
     if below:
         found.append({"type": "context", "elements": [_plain(below, SECTION)]})
     # Links, not buttons with a URL: Slack reports those, too, to the app, and complains where nobody listens.

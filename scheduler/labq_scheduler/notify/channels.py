@@ -27,22 +27,32 @@ class NotSentError(Exception):
     """It was not sent, or nobody knows whether it was. Its text quotes no secret and no header."""
 
     def __init__(
-        self, text: str, *, after: float | None = None, final: bool = False, unsure: bool = False
+        self,
+        text: str,
+        *,
+        after: float | None = None,
+        final: bool = False,
+        unsure: bool = False,
+        ours: bool = False,
     ) -> None:
         """Say what happened.
 
         Args:
             text: for an admin.
             after: seconds until it may be sent, as the other side says (429); no fault of the message.
+            ours: nobody was asked: we wait by ourselves.
             final: trying again does not help.
             unsure: it may have arrived.
         """
         super().__init__(text)
-        self.after, self.final, self.unsure = after, final, unsure
+        self.after, self.final, self.unsure, self.ours = after, final, unsure, ours
 
 
 class Sender(Protocol):
     """One kind of channel."""
+
+    #: seconds between two letters to one place; 0 = as they come
+    pace: float
 
     def place(self, letter: Letter) -> str:
         """Return where exactly it goes; kept with the notice before it is sent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import smtplib
+import socket
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -12,9 +13,10 @@ from labq.errors import BadInputError
 from labq.settings import Settings
 from labq_scheduler.notify import plain
 from labq_scheduler.notify.channels import Letter, NotSentError
+from labq_scheduler.notify.deadline import cut_after
 
-#: Seconds for one answer of the mail server.
-TIMEOUT = 15
+#: Seconds for one answer of the mail server, and for the whole of a letter.
+TIMEOUT, DEADLINE = 15, 60.0
 
 
 class Mail:
@@ -22,6 +24,8 @@ class Mail:
 
     The Message-ID comes from the notice, so that a reader which compares them shows a doubled message once.
     """
+
+    pace = 0.0
 
     def __init__(self, settings: Settings) -> None:
         """Prepare.
@@ -51,9 +55,11 @@ class Mail:
         try:
             server = self._connect()
             try:
-                made = _mail(letter, self._from, place)
-                sure = False
-                server.send_message(made, self._from.rpartition(" ")[2].strip("<>"), [place])
+                with cut_after(_socket(server), DEADLINE):
+                    self._begin(server)
+                    made = _mail(letter, self._from, place)
+                    sure = False
+                    server.send_message(made, self._from.rpartition(" ")[2].strip("<>"), [place])
             finally:
                 server.close()  # not quit(): what goes wrong after the message was taken is no fault of it
         except smtplib.SMTPResponseException as error:
@@ -81,21 +87,22 @@ class Mail:
             raise NotSentError(f"the mail server refuses the login ({type(error).__name__})") from None
 
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
-        server: smtplib.SMTP
         if self._tls == "tls":
-            server = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
-        try:
-            if self._tls == "starttls":
-                server.starttls(context=context)
-            if self._user:
-                self._login(server)
-        except BaseException:
-            server.close()
-            raise
-        return server
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+        return smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+
+    def _begin(self, server: smtplib.SMTP) -> None:
+        if self._tls == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if self._user:
+            self._login(server)
+
+
+def _socket(server: smtplib.SMTP) -> socket.socket:
+    if server.sock is None:
+        raise smtplib.SMTPServerDisconnected("it hung up")
+    return server.sock
 
 
 def _mail(letter: Letter, sender: str, to: str) -> EmailMessage:

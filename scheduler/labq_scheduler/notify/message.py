@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from labq.ending import EndReason
 from labq.links import grafana_job
@@ -18,9 +17,8 @@ MOST_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Addresses for people's browsers; "" = there is none."""
+    """Addresses for people's browsers; "" = there is none. The server's own pages want a token, which no browser has."""
 
-    server: str = ""
     grafana: str = ""
 
 
@@ -43,6 +41,8 @@ class Message:
     hint: str = ""
     #: label and URL
     links: tuple[tuple[str, str], ...] = ()
+    #: for whom it is, where others read it, too; "" = only they do
+    whom: str = ""
     #: "cancel" and "keep" with the id of the job
     buttons: tuple[tuple[str, str], ...] = ()
 
@@ -124,6 +124,8 @@ def _digest(news: Sequence[News], total: int, places: Places) -> Message:
     words = {"array": "arrays over", "idle": "idle"}
     told = ", ".join(f"{counts[kind]} {words.get(kind, kind)}" for kind in order if counts[kind])
     names = {one.name for one in news}
+    # Of very many only some are at hand; the others are counted.
+    told = told if total == len(news) else f"the first {len(news)}: {told}"
     what = f"{total} jobs named {news[0].name}" if len(names) == 1 else f"{total} things happened"
     listed = sorted(news, key=lambda one: order.index(one.kind) if one.kind in order else 9)[:MOST_ROWS]
     rows = [
@@ -206,8 +208,6 @@ def _where(news: News) -> str:
 
 def _links(news: News, places: Places) -> tuple[tuple[str, str], ...]:
     found = []
-    if places.server and news.kind != "array":
-        found.append(("Logs", f"{places.server.rstrip('/')}/v1/jobs/{quote(news.job)}/logs"))
     if places.grafana:
         begin, end = (None, None) if news.duration is None else (news.at - news.duration, news.at)
         found.append(("Grafana", grafana_job(places.grafana, news.owner, news.job, begin, end)))

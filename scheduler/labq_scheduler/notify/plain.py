@@ -29,6 +29,7 @@ def text(message: Message) -> str:
     parts.append(message.remark)
     parts.append(f"More: {message.hint}" if message.hint else "")
     parts += [f"{label}: {url}" for label, url in message.links]
+    parts.append(f"Sent for {message.whom}, who chose this address (labq notify)." if message.whom else "")
     return clean("\n\n".join(part for part in parts if part)) + "\n"
 
 
@@ -36,6 +37,7 @@ def body(notice_id: str, news: Sequence[News], total: int, message: Message) -> 
     """Return what a webhook is sent: the sentence for people, the facts for programs."""
     return {
         "id": notice_id,
+        "for": message.whom,
         "text": clean(f"{message.headline}: {message.sentence}" if message.sentence else message.headline),
         "total": total,
         "jobs": [

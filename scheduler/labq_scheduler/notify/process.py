@@ -15,12 +15,14 @@ from labq.store.messages import TakeWork
 from labq.wire import CONTROL_QUEUE, DELIVER
 from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.layout import DataDir
+from labq_scheduler.notify.allowed import Allowed
 from labq_scheduler.notify.channels import Sender
 from labq_scheduler.notify.deliver import Deliverer
 from labq_scheduler.notify.follower import Follower
 from labq_scheduler.notify.message import Places
 from labq_scheduler.notify.tail import last_lines
 from labq_scheduler.notify.webhook import Webhook
+from labq_scheduler.targets import address_of
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +38,12 @@ def run(settings: Settings) -> None:
         raise BadInputError(
             "there is no LABQ_REDIS_URL", "name the Redis of the server (redis://HOST:6379/0)"
         )
-    store, senders = Store(url), make_senders(settings)
+    store, allowed = Store(url), Allowed.from_settings(settings)
+    senders = make_senders(settings, allowed, lambda: list(map(address_of, store.nodes.all())))
     files, token = DataDir(settings.path("data_dir")), secrets.token_hex(8)
     give_up = settings.seconds("notify_give_up") or 86_400.0
     deliverer = Deliverer(
-        store, token, senders, Places(settings.text("public_url"), settings.text("grafana_url")),
+        store, token, senders, allowed, Places(settings.text("grafana_url")),
         lambda job, attempt: last_lines(files, job, attempt), give_up,
     )  # fmt: skip
     follower = Follower(store, token, list(senders), Dispatcher(url).deliver)
@@ -61,8 +64,13 @@ def run(settings: Settings) -> None:
         log.info("stopped")
 
 
-def make_senders(settings: Settings) -> dict[str, Sender]:
+def make_senders(settings: Settings, allowed: Allowed, nodes: Callable[[], list[str]]) -> dict[str, Sender]:
     """Return what this lab sends with, by kind of channel.
+
+    Args:
+        settings: of the notifier.
+        allowed: where webhooks may go.
+        nodes: returns the addresses of the lab's machines.
 
     Raises:
         BadInputError: a setting is not legal.
@@ -82,7 +90,7 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
         from labq_scheduler.notify.mail import Mail
 
         found["mail"] = Mail(settings)
-    found["webhook"] = Webhook(private=settings.text("notify_webhook_private") == "1")
+    found["webhook"] = Webhook(allowed, nodes)
     return found
 
 

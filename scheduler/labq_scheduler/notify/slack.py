@@ -45,6 +45,9 @@ def web_client(token: str, api_url: str) -> WebClient:
 class Slack:
     """The lab's Slack app. For several threads."""
 
+    #: one message a second and channel is Slack's limit for chat.postMessage (docs.slack.dev, "Rate limits")
+    pace = 1.0
+
     def __init__(self, token: str, api_url: str, *, buttons: bool) -> None:
         """Prepare; nothing is sent yet.
 

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import socket
 import ssl
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from labq import __version__
+from labq.clock import monotonic
+from labq.errors import BadInputError
+from labq.notify import Channel
 from labq_scheduler.notify import plain
+from labq_scheduler.notify.allowed import Allowed
 from labq_scheduler.notify.channels import Letter, NotSentError
+from labq_scheduler.notify.deadline import cut_after
+from labq_scheduler.notify.reach import carried, is_ours, is_public
 
-#: Seconds for one answer, and bytes of it that are read.
-TIMEOUT, MOST_ANSWER = 10, 65536
+#: Seconds for the whole exchange, from the connection to the last byte that is read; and bytes of the answer.
+DEADLINE, MOST_ANSWER = 10.0, 65536
+_PRIVATE = "LABQ_NOTIFY_WEBHOOK_PRIVATE=1 allows that"
 
 
 class Webhook:
     """Posts to URLs. At least once: the header ``Idempotency-Key`` lets the receiver drop a doubled one."""
 
-    def __init__(self, *, private: bool) -> None:
+    pace = 0.0
+
+    def __init__(
+        self, allowed: Allowed, nodes: Callable[[], list[str]] = list, *, deadline: float = DEADLINE
+    ) -> None:
         """Prepare.
 
         Args:
-            private: addresses of this machine and of private networks are allowed.
+            allowed: ports and networks.
+            nodes: returns names or addresses of the lab's machines.
+            deadline: seconds for the whole exchange.
         """
-        self._private = private
+        self._allowed, self._nodes, self._deadline = allowed, nodes, deadline
 
     def place(self, letter: Letter) -> str:
         """Return the URL."""
@@ -38,6 +52,10 @@ class Webhook:
 
     def send(self, letter: Letter, place: str) -> None:
         """Post it; redirections are not followed."""
+        try:  # the port is looked at when it is chosen, too; the settings may have changed since
+            self._allowed.check(Channel("webhook", place))
+        except BadInputError as error:
+            raise NotSentError(f"{error.what}: {error.next}", final=True) from None
         parts = urlsplit(place)
         host, secure = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
@@ -48,69 +66,88 @@ class Webhook:
             "Idempotency-Key": letter.notice.id,
             "User-Agent": f"labq/{__version__}",
         }
-        connection = _Connection(host, port, address, secure)
-        try:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("POST", path, json.dumps(body).encode(), headers)
-            answer = connection.getresponse()
-            answer.read(MOST_ANSWER)
-            status, after = answer.status, answer.headers.get("Retry-After", "")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NotSentError(f"{host} does not answer ({type(error).__name__})", unsure=True) from None
-        finally:
-            connection.close()
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        status, after = self._post(
+            _Connection(host, port, address, secure), path, json.dumps(body).encode(), headers
+        )
         if status >= 300:
             # 408 and 429 mean later; other answers from 300 to 499 do not change by themselves.
             later = status in {408, 429} or status >= 500
             wait = float(min(3600, int(after))) if status == 429 and after.isdigit() else None
             raise NotSentError(f"{host} answered {status}", final=not later, after=wait)
 
+    def _post(
+        self, connection: _Connection, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, str]:
+        """Return the status and the header Retry-After of the answer."""
+        end, host = monotonic() + self._deadline, connection.host
+        late = None
+        try:
+            plain_socket = connection.reach(self._deadline)
+            with cut_after(plain_socket, end - monotonic()) as late:
+                connection.request("POST", path, body, headers)
+                answer = connection.getresponse()
+                answer.read(MOST_ANSWER)
+            # A status is an answer, even if what follows it was cut.
+            return answer.status, answer.headers.get("Retry-After", "")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if late is not None and late.is_set():
+                said = f"{host} did not answer within {self._deadline:g} s"
+            else:
+                said = f"{host} does not answer ({type(error).__name__})"
+            raise NotSentError(said, unsure=True) from None
+        finally:
+            connection.close()
+
     def _address(self, host: str, port: int) -> tuple[str, int]:
         """Return the address to connect to: the one that was checked, whatever the name means a moment later."""
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise NotSentError(f"there is no address of {host}") from None
-        address = str(found[0][4][0])
-        if not self._private and not is_public(address):
-            raise NotSentError(
-                f"{host} is on this machine or in a private network: LABQ_NOTIFY_WEBHOOK_PRIVATE=1 allows that",
-                final=True,
-            )
+        found = resolve(host, port)
+        if not found:
+            raise NotSentError(f"there is no address of {host}")
+        address = found[0]
+        if any(carried(address) in network for network in self._allowed.webhook_refuse):
+            raise NotSentError(f"{host} is in a network of LABQ_NOTIFY_WEBHOOK_REFUSE", final=True)
+        if self._allowed.webhook_private:
+            return address, port
+        if not is_public(address):
+            raise NotSentError(f"{host} is on this machine or in a private network: {_PRIVATE}", final=True)
+        # A lab may have public addresses: what is open inside of it is not open to its members' requests.
+        lab = {
+            carried(one) for name in (*self._nodes(), *self._allowed.own_hosts) for one in resolve(name, 0)
+        }
+        if is_ours(address) or carried(address) in lab:
+            raise NotSentError(f"{host} is a machine of this lab: {_PRIVATE}", final=True)
         return address, port
 
 
-def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the Internet's: not this machine's, a private or a link's own.
-
-    >>> [is_public(a) for a in ("127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::a00:1", "8.8.8.8")]
-    [False, False, False, False, True]
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or _nat64(parsed)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return parsed.is_global and not parsed.is_multicast
-
-
-def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address inside one of RFC 6052's well-known prefix."""
-    inside = address in ipaddress.IPv6Network("64:ff9b::/96")
-    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if inside else None
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a host; none when it has none."""
+    try:
+        return [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return []
 
 
 class _Connection(http.client.HTTPConnection):
     """To an address that was checked, under the name that was asked for."""
 
     def __init__(self, host: str, port: int, address: tuple[str, int], secure: bool) -> None:
-        super().__init__(host, port, timeout=TIMEOUT)
+        super().__init__(host, port, timeout=DEADLINE)
         self._address, self._secure = address, secure
         if secure:
             self.default_port = 443  # else the Host header names the port
 
+    def reach(self, seconds: float) -> socket.socket:
+        """Connect within so many seconds, and return the connection; TLS begins with the request."""
+        self.sock = socket.create_connection(self._address, seconds)
+        return self.sock
+
     def connect(self) -> None:
-        """Connect, with TLS when the URL says so."""
-        self.sock = socket.create_connection(self._address, TIMEOUT)
+        """Never connect by itself: not to another address, not a second time."""
+        raise OSError("the connection is gone")
+
+    def request(self, *arguments: Any, **named: Any) -> None:
+        """Send a request, with TLS when the URL says so."""
         if self._secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+        super().request(*arguments, **named)

@@ -16,6 +16,7 @@ from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
 from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.windows import BUCKET, LONGEST
+from labq_scheduler.notify.allowed import Allowed
 from labq_scheduler.records.history import History
 from labq_scheduler.usage.ledger import Ledger
 
@@ -54,6 +55,7 @@ class Site:
     idle: IdleRules = field(default_factory=IdleRules)
     #: address; "" = there is none
     grafana: str = ""
+    allowed: Allowed = field(default_factory=Allowed)
 
     @staticmethod
     def from_settings(settings: Settings) -> Site:
@@ -74,6 +76,7 @@ class Site:
             usage_half_life=_some(settings.seconds("usage_half_life"), "usage_half_life"),
             idle=_idle_rules(settings),
             grafana=settings.text("grafana_url"),
+            allowed=Allowed.from_settings(settings),
         )
 
 

@@ -174,7 +174,8 @@ class Hook:
                 """Says nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?key=of-ann"
+        self.port = str(self.server.server_address[1])
+        self.url = f"http://127.0.0.1:{self.port}/hook?key=of-ann"
         threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         ).start()
@@ -193,7 +194,7 @@ def test_a_webhook_gets_the_facts_and_a_key_that_tells_doubles(
 ) -> None:
     lab_people.add("ann", channel=f"webhook:{hook.url}")
     hook.answers = [(503, {}), (429, {"Retry-After": "1"})]
-    make_notifier(LABQ_NOTIFY_WEBHOOK_PRIVATE="1")
+    make_notifier(LABQ_NOTIFY_WEBHOOK_PRIVATE="1", LABQ_NOTIFY_WEBHOOK_PORTS=hook.port)
     job = lab_people.run("ann", name="a", fails="boom")
     settled(store)
     assert len({headers["Idempotency-Key"] for headers, _ in hook.taken}) == 1
@@ -215,7 +216,7 @@ def test_a_webhook_does_not_reach_into_the_lab(
     make_notifier: MakeNotifier, lab_people: People, store: Store, hook: Hook, host: str
 ) -> None:
     lab_people.add("ann", channel="webhook:" + hook.url.replace("127.0.0.1", host))
-    make_notifier()
+    make_notifier(LABQ_NOTIFY_WEBHOOK_PORTS=hook.port)
     lab_people.run("ann")
     settled(store)
     (dead,) = store.notices.dead()
@@ -228,7 +229,7 @@ def test_a_redirection_of_a_webhook_is_not_followed(
 ) -> None:
     lab_people.add("ann", channel=f"webhook:{hook.url}")
     hook.answers = [(302, {"Location": hook.url})]
-    make_notifier(LABQ_NOTIFY_WEBHOOK_PRIVATE="1")
+    make_notifier(LABQ_NOTIFY_WEBHOOK_PRIVATE="1", LABQ_NOTIFY_WEBHOOK_PORTS=hook.port)
     lab_people.run("ann")
     settled(store)
     assert len(hook.taken) == 1
@@ -240,11 +241,12 @@ def test_a_channel_by_name_is_found_and_one_that_is_not_there_is_a_dead_letter(
 ) -> None:
     lab_people.add("ann", channel="slack:#general", digest="off")
     lab_people.add("bob", channel="slack:#nowhere", digest="off")
-    make_notifier()
+    make_notifier(LABQ_NOTIFY_SLACK_CHANNELS="#general,#nowhere")
     jobs = [lab_people.run("ann"), lab_people.run("ann")]
     lost = lab_people.run("bob")
     settled(store)
     assert [post.channel for post in slack.posts] == ["C0GENERAL"] * len(jobs)
+    assert all("For ann" in post.text for post in slack.posts)
     (dead,) = store.notices.dead()
     assert lost in dead.items[0]
     assert "the app sees no channel #nowhere" in dead.error
@@ -307,8 +309,11 @@ def test_https_goes_to_the_address_that_was_checked_under_the_name_that_was_aske
     threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     connection = _Connection("hook.example", 443, ("127.0.0.1", listener.server_address[1]), secure=True)
     try:
+        connection.reach(5.0)
         with pytest.raises(ssl.SSLError):
-            connection.connect()  # it speaks TLS to whoever is there, and trusts nobody without a certificate
+            connection.request(
+                "POST", "/"
+            )  # it speaks TLS to whoever is there, and trusts nobody without a certificate
     finally:
         connection.close()
         listener.shutdown()

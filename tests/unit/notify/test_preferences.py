@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from labq.errors import BadInputError
-from labq.notify import EVENTS, Channel, Preferences, parse_channel, preferences, quiet_until
+from labq.notify import (
+    EVENTS,
+    Channel,
+    Preferences,
+    parse_channel,
+    preferences,
+    quiet_until,
+    stored_preferences,
+)
 
 
 def at(text: str, zone: str = "UTC") -> float:
@@ -37,6 +46,20 @@ def test_what_is_said_changes_and_the_rest_stays() -> None:
 )
 def test_what_is_stored_is_read_back(wanted: Preferences) -> None:
     assert preferences(wanted.to_wire(), Preferences()) == wanted
+
+
+def test_of_what_another_version_stored_all_that_is_understood_holds() -> None:
+    stored = {
+        "channel": "none",
+        "quiet": "22:00-08:00",
+        "volume": 11,
+        "events": ["failed", "exploded"],
+        "zone": 5,
+    }
+    found = stored_preferences(json.dumps(stored))
+    assert found == Preferences(("failed",), Channel("none"), "22:00-08:00")
+    assert stored_preferences("{") == Preferences()
+    assert stored_preferences("[1]") == Preferences()
 
 
 @pytest.mark.parametrize(

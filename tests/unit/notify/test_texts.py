@@ -72,11 +72,23 @@ def test_the_log_is_shown_of_what_failed_and_ran_only() -> None:
     assert one(duration=None).log_of is None
 
 
+def test_what_others_read_says_for_whom_it_is() -> None:
+    shared = replace(one(), whom="ann")
+    (below,) = (block for block in blocks(shared, buttons=False)[1] if block["type"] == "context")
+    assert below["elements"][0]["text"].startswith("For ann")
+    assert "Sent for ann" in text(shared)
+    assert body("id", [PLAIN], 1, shared)["for"] == "ann"
+    assert "For " not in str(blocks(one(), buttons=False))
+
+
+def test_a_link_never_leads_to_a_page_that_wants_a_token() -> None:
+    assert (one().links, one().hint) == ((), "labq logs 12")
+
+
 def test_links_are_made_of_what_is_set_up_and_quoted() -> None:
-    places = Places("https://labq.lab/", "https://g.lab/grafana")
+    places = Places("https://g.lab/grafana")
     links = message([replace(PLAIN, owner="a&b", job="12.3")], 1, places).links
     assert links == (
-        ("Logs", "https://labq.lab/v1/jobs/12.3/logs"),
         (
             "Grafana",
             grafana_job("https://g.lab/grafana", "a&b", "12.3", PLAIN.at - (PLAIN.duration or 0), PLAIN.at),
@@ -97,7 +109,9 @@ def test_many_things_are_counted_and_listed_failures_first() -> None:
 
 
 def test_a_digest_of_more_than_is_kept_counts_what_is_not() -> None:
-    assert "700 jobs named train" in message([PLAIN] * 500, 700, Places()).headline
+    found = message([PLAIN] * 500, 700, Places())
+    assert found.headline == "700 jobs named train: the first 500: 500 failed"
+    assert (found.remark, found.hint) == ("and 680 more", "labq ls --state ended")
 
 
 @given(st.text(max_size=400), st.integers(min_value=2, max_value=300))
