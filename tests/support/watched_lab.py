@@ -31,7 +31,7 @@ scrape_configs:
     static_configs: [{{targets: ["{machine}"], labels: {{node: n1}}}}]
   - job_name: labq-server
     honor_labels: true
-    static_configs: [{{targets: ["{server}"], labels: {{node: server}}}}]
+    static_configs: [{{targets: ["{server}"]}}]
 """
 #: Fires as soon as the trouble begins: a GPU is lost.
 RULES = """

@@ -69,8 +69,9 @@ class Parts:
             found += [*made, Sample("labq_scrape_part_success", success, (part,))]
         return found
 
-    def _build(self, _reading: Reading, _now: float) -> Iterator[Sample]:
+    def _build(self, _reading: Reading, now: float) -> Iterator[Sample]:
         yield Sample("labq_build_info", 1.0, (__version__,))
+        yield Sample("labq_server_clock_timestamp_seconds", now)
 
     def _jobs(self, _reading: Reading, now: float) -> Iterator[Sample]:
         if not self._lab.board.loaded:

@@ -10,6 +10,13 @@ PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "ima
 TABLE: tuple[Metric, ...] = (
     Metric("labq_build_info", "info", "Version of the server", ("version",), "server"),
     Metric(
+        "labq_server_clock_timestamp_seconds",
+        "gauge",
+        "The time of the server when the page was made: what is old is told by it, and whether it is the time of Prometheus",
+        (),
+        "server",
+    ),
+    Metric(
         "labq_jobs",
         "gauge",
         "Jobs that are not over, by state; people without such a job have no series",

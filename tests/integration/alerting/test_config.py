@@ -32,7 +32,18 @@ def test_prometheus_takes_the_rules(promtool: str, config: Path) -> None:
     run(promtool, "check", "rules", "--lint-fatal", *sorted((config / "prometheus" / "rules").glob("*.yml")))
 
 
-TESTS = ["agents_and_messages", "gpu_health", "gpus", "nodes", "people", "recording", "server"]
+TESTS = [
+    "agents_and_messages",
+    "away",
+    "backups",
+    "gpu_health",
+    "gpus",
+    "lost_data",
+    "nodes",
+    "people",
+    "recording",
+    "server",
+]
 
 
 @pytest.mark.parametrize("name", TESTS)
@@ -68,6 +79,7 @@ def test_no_secret_is_in_a_file_that_git_has(config: Path) -> None:
     ("labels", "receiver"),
     [
         ("alertname=LabqNodeDown severity=critical audience=admin node=gpu01", "admins"),
+        ("alertname=LabqNodeAway severity=info audience=admin node=gpu01", "nobody"),
         ("alertname=LabqExporterDown severity=warning audience=admin node=gpu01", "admins"),
         ("alertname=LabqGpuUnattributed severity=info audience=admin node=gpu01 gpu=2", "admins"),
         ("alertname=RuleOfSomebodyElse", "admins"),

@@ -84,6 +84,56 @@ def test_a_node_dies_and_comes_back_and_the_admins_read_both(
     assert watched.slack.refused == []
 
 
+def tell_and_wait(watched: Watching, name: str) -> None:
+    """Give Alertmanager an alert and wait until it is told: what was to be told before has been."""
+    labels = {"alertname": name, "node": "elsewhere", "severity": "critical", "audience": "admin"}
+    watched.tell({"labels": labels, "annotations": {"summary": name}})
+    first(watched.slack, "#gpu-admin", name, watched)
+
+
+def test_a_node_that_is_down_and_then_removed_is_not_said_to_answer_again(
+    lab: dict[str, Target], watched: Watching
+) -> None:
+    first(watched.slack, "#gpu-admin", "GPU 1 of gpu01 is too hot", watched)
+    lab["labq"].die()
+    lab["node"].die()
+    first(watched.slack, "#gpu-admin", "gpu01 is down", watched)
+    (watched.folder / "prometheus" / "targets" / "nodes.json").write_text("[]")
+    wait_for(
+        lambda: watched.state("LabqNodeAway", node="gpu01") == "active",
+        60,
+        "it to be away",
+        hint=watched.logs,
+    )
+    for alert in ("LabqNodeDown", "LabqGpuHot"):
+        wait_for(lambda name=alert: watched.state(name) == "", 60, f"{alert} to end", hint=watched.logs)  # type: ignore[misc]
+    tell_and_wait(watched, "One")
+    tell_and_wait(watched, "Two")
+    titles = [post["title"] for post in watched.slack.to("#gpu-admin")]
+    assert [title for title in titles if "Resolved" in title or "out of service" in title] == []
+
+
+def test_of_a_node_that_is_drained_and_switched_off_nothing_is_said(
+    lab: dict[str, Target], watched: Watching
+) -> None:
+    first(watched.slack, "#gpu-admin", "GPU 1 of gpu01 is too hot", watched)
+    said = len(watched.slack.posts)
+    lab["server"].page = PEOPLE + 'labq_node_drained{node="gpu01"} 1\n'
+    wait_for(lambda: watched.query("labq_node_drained == 1"), 30, "Prometheus to know", hint=watched.logs)
+    lab["labq"].die()
+    lab["node"].die()
+    wait_for(
+        lambda: watched.state("LabqNodeAway", node="gpu01") == "active",
+        60,
+        "it to be away",
+        hint=watched.logs,
+    )
+    wait_for(lambda: watched.state("LabqGpuHot") == "", 60, "the old alert to end", hint=watched.logs)
+    tell_and_wait(watched, "One")
+    tell_and_wait(watched, "Two")
+    assert [post["attachments"][0]["title"] for post in watched.slack.posts[said:]] == ["One", "Two"]
+
+
 def test_prometheus_evaluates_every_rule_also_when_a_person_has_two_slack_ids_at_once(
     lab: dict[str, Target], watched: Watching
 ) -> None:
