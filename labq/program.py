@@ -31,10 +31,11 @@ _FORMS = {
 _QUIET = {
     # Its lines on its own start and stop say nothing that ours do not.
     "uvicorn": logging.WARNING,
-    # Each retry of a pooled connection is a line there; ours say it once.
+    # Each try that fails is a line there, too; ours say it once.
     "urllib3": logging.ERROR,
     "docker": logging.WARNING,
     "rq.worker": logging.CRITICAL,
+    "slack_sdk.web": logging.CRITICAL,
 }
 
 
