@@ -6,12 +6,39 @@ Must not live here: who holds what (that is in the jobs and in the leases of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labq.errors import BadInputError
+
 #: Seconds without a heartbeat after which a node gets no new work.
 STALE_AFTER = 15.0
+#: A node's name is part of file names, Redis keys, queues and host names: 63 is the longest label of a host name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+#: Names that mean something else where nodes are named: "server" is the server's own row of the metrics.
+RESERVED = frozenset({"server"})
+#: Prefix of the name under which a node's agent is known to the server, so that no person can have it.
+AGENT_PREFIX = "node-"
+
+
+def check_node_name(name: str) -> str:
+    """Return the name of a node when it is legal.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(
+            f"node name {name[:100]!r} is not legal",
+            "use 1 to 63 of A-Z a-z 0-9 _ . -, such as n1: --name n1",
+        )
+    if name.lower() in RESERVED:
+        raise BadInputError(
+            f"node name {name!r} is taken: labq calls its own server so", "use another, such as n1: --name n1"
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "redis_url", "", "secret", "Redis to use; `labq up` starts its own when this is empty.", (_S, _A, _N)
     ),
+    Setting(
+        "redis_url_nodes",
+        "",
+        "secret",
+        "Redis as nodes reach it; a node that joins is told (labq-scheduler --node-join).",
+        (_S,),
+    ),
     Setting("host", "127.0.0.1", "text", "Address that the server listens on.", (_S,)),
     Setting("port", "7580", "int", "Port that the server listens on.", (_S,)),
     Setting("node", "", "text", "Name of this node; empty = the host name.", (_A,)),
@@ -87,6 +94,13 @@ SETTINGS: tuple[Setting, ...] = (
         "14d",
         "seconds",
         "How long Redis keeps finished jobs; the records keep them for ever.",
+        (_S,),
+    ),
+    Setting(
+        "packages_dir",
+        "",
+        "path",
+        "Wheels of labq that nodes install from the server; empty = packages in data_dir.",
         (_S,),
     ),
     Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from labq import __version__
 from labq.program import exit_status, set_up_logging, settings_parser
 from labq.settings import Settings
+from labq.variables import check_variables, read_files
 from labq_exporter.config import read_config
 
 #: Signals that end it.
@@ -20,19 +21,32 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    return settings_parser(
+    found = settings_parser(
         "labq-exporter",
         "exporter",
         "Tells Prometheus who uses which GPU of this machine: labq's jobs, containers, logins.",
         epilog="Run it as root on the machine itself: in a container it sees neither the processes nor their owners.",
         prefix="exporter_",
     )
+    found.add_argument(
+        "--check-config", metavar="FILE", nargs="*",
+        help="only look for what is wrong in files of variables (exporter.env; - is standard input), or in the environment",
+    )  # fmt: skip
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the exporter; return the exit status."""
-    settings = Settings(vars(parser().parse_args(argv)))
-    return exit_status(lambda: _run(settings))
+    said = vars(parser().parse_args(argv))
+    files = said.pop("check_config")
+    settings = Settings(said)
+    return exit_status(lambda: _check(files) if files is not None else _run(settings))
+
+
+def _check(files: Sequence[str]) -> None:
+    env = read_files(files) if files else dict(os.environ)
+    check_variables(env, "exporter", "labq-exporter")
+    read_config(Settings(env=env))
 
 
 def _run(settings: Settings) -> None:

@@ -9,6 +9,7 @@ people.py       users and tokens        leader.py  the deciding loop's lease
 usage.py        seconds of GPUs that agents measured
 notices.py      what people are to be told      messages.py  taking messages of an RQ queue (imported where it is used)
 idle.py         what owners of idle jobs were told
+joining.py      one-time tokens of machines that join
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from labq.store.events import Event, EventStore
 from labq.store.idle import IdleStore
 from labq.store.images import ImageStore
 from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submission
+from labq.store.joining import JoinStore
 from labq.store.leader import LeaderLease
 from labq.store.nodes import NodeStore
 from labq.store.notices import NewNotice, Notice, NoticeStore
@@ -33,6 +35,7 @@ __all__ = [
     "IdleStore",
     "ImageStore",
     "JobStore",
+    "JoinStore",
     "LeaderLease",
     "NewNotice",
     "NodeStore",
@@ -66,3 +69,4 @@ class Store:
         self.usage = UsageStore(self.connection)
         self.notices = NoticeStore(self.connection)
         self.idle = IdleStore(self.connection)
+        self.joining = JoinStore(self.connection)

@@ -47,6 +47,10 @@ class Connection:
             found = self._scripts[name] = self.client.register_script(text)
         return found(args=list(args))
 
+    def close(self) -> None:
+        """Close what is open; the next call opens another."""
+        self.client.close()
+
     def ping(self) -> None:
         """Do nothing when Redis answers.
 
@@ -54,6 +58,21 @@ class Connection:
             UnavailableError: it does not.
         """
         answers(self.client.ping)()
+
+    def accepts(self) -> bool:
+        """Return whether Redis takes our password; False when it says that it does not.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        try:
+            answers(self.client.ping)()
+        except UnavailableError as error:
+            # redis-py calls a refused password a failed connection.
+            if isinstance(error.__cause__, redis.AuthenticationError):
+                return False
+            raise
+        return True
 
     def info(self) -> dict[str, Any]:
         """Return what Redis says of itself (version, memory, append-only file)."""

@@ -20,6 +20,7 @@ labq:leader                string  lease             leader.lua    token of the 
 labq:leader:fence          string  for ever          leader.lua    fencing number, counts up with each new leader
 labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, agent, group, slack_id}
 labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
+labq:join:<node>           string  10 minutes        join.lua …    SHA-256 of the one-time token with which that node may join; "used:" before one that was
 labq:usage                 set     while it has rows usage_*       names of nodes whose use is not all recorded
 labq:usage:<node>          hash    2 h once recorded usage_*       [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
 labq:notify                hash    for ever          people        user -> JSON of their preferences (labq/notify.py)
@@ -74,6 +75,7 @@ MISSED = "labq:missed"
 TOLD_WAITING = "labq:told:waiting:"
 IDLE = "labq:idle:"
 IDLE_KEEP = "labq:idle:keep:"
+JOIN = "labq:join:"
 USAGE_NODES = "labq:usage"
 USAGE = "labq:usage:"
 NOTIFY = "labq:notify"

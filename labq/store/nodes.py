@@ -98,6 +98,22 @@ class NodeStore:
         pipe.execute()
 
     @answers
+    def change_drain(self, name: str, *, was: str, becomes: str, now: float) -> bool:
+        """Stop or resume placing jobs on a node, unless somebody was faster.
+
+        Args:
+            name: of the node.
+            was: the reason that its drain must have now; "" = it must have none.
+            becomes: the new reason; "" = it takes work.
+            now: seconds since the epoch.
+
+        Returns:
+            False when it is not registered or its drain is another.
+        """
+        (done,) = self._redis.script("drain", [name, was, becomes, now])
+        return bool(done == "1")
+
+    @answers
     def set_lost(self, name: str, *, now: float) -> None:
         """Declare a node lost; it must register again before it takes work."""
         pipe = self._redis.client.pipeline(transaction=True)

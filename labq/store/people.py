@@ -53,12 +53,18 @@ class PeopleStore:
         return sorted((_person(text) for text in found.values()), key=lambda p: p.name)
 
     @answers
-    def remove(self, name: str) -> None:
-        """Forget a person and all their tokens."""
-        self._redis.client.hdel(keys.USERS, name)
-        for digest, owner in self._redis.client.hgetall(keys.TOKENS).items():
-            if owner == name:
-                self._redis.client.hdel(keys.TOKENS, digest)
+    def remove(self, name: str) -> bool:
+        """Forget a person and all their tokens; return whether there was anything to forget."""
+        known = bool(self._redis.client.hdel(keys.USERS, name))
+        return self.revoke(name) > 0 or known
+
+    @answers
+    def revoke(self, name: str) -> int:
+        """Forget all tokens of a person; return how many there were."""
+        digests = [
+            digest for digest, owner in self._redis.client.hgetall(keys.TOKENS).items() if owner == name
+        ]
+        return int(self._redis.client.hdel(keys.TOKENS, *digests)) if digests else 0
 
     def new_token(self, name: str) -> str:
         """Return a new token of a person; it is shown once and kept as a digest."""
@@ -69,12 +75,12 @@ class PeopleStore:
     @answers
     def add_token(self, name: str, token: str) -> None:
         """Accept ``token`` for the person ``name``."""
-        self._redis.client.hset(keys.TOKENS, _digest(token), name)
+        self._redis.client.hset(keys.TOKENS, token_digest(token), name)
 
     @answers
     def whose(self, token: str) -> Person | None:
         """Return whose token it is; None when nobody's."""
-        name = self._redis.client.hget(keys.TOKENS, _digest(token))
+        name = self._redis.client.hget(keys.TOKENS, token_digest(token))
         return self.get(name) if name else None
 
 
@@ -84,5 +90,6 @@ def _person(text: str) -> Person:
     return Person(**{key: value for key, value in json.loads(text).items() if key in known})
 
 
-def _digest(token: str) -> str:
+def token_digest(token: str) -> str:
+    """Return as what a token is kept."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -8,10 +8,8 @@ from __future__ import annotations
 import pwd
 
 from labq.errors import BadInputError
+from labq.node import AGENT_PREFIX, check_node_name
 from labq.store import Person, Store
-
-#: Prefix of the name under which a node's agent is known, so that no person can have it.
-NODE_PREFIX = "node-"
 
 
 def add_admin(store: Store, name: str, uid: int | None, gid: int | None) -> str:
@@ -40,6 +38,11 @@ def add_admin(store: Store, name: str, uid: int | None, gid: int | None) -> str:
 
 
 def add_node(store: Store, name: str) -> str:
-    """Return a new token for the agent of a node."""
-    store.people.put(Person(NODE_PREFIX + name, agent=True))
-    return store.people.new_token(NODE_PREFIX + name)
+    """Return a new token for the agent of a node.
+
+    Raises:
+        BadInputError: the name is not legal.
+    """
+    agent = AGENT_PREFIX + check_node_name(name)
+    store.people.put(Person(agent, agent=True))
+    return store.people.new_token(agent)

@@ -14,7 +14,6 @@ import labq_scheduler.notify.__main__ as notifier
 import labq_worker.__main__ as worker
 from labq.program import settings_parser
 from labq.settings import BY_NAME, SETTINGS, Setting, Settings
-from labq_scheduler.__main__ import NODE_COMMANDS
 
 Parser = Callable[[], argparse.ArgumentParser]
 Main = Callable[[Sequence[str]], int]

@@ -10,12 +10,12 @@ from pathlib import Path
 from labq.errors import BadInputError
 from labq.holding.seal import KEY_PATH
 from labq.holding.sockets import DOCKER, PODMAN, engine_sockets, own_socket
+from labq.node import check_node_name
 from labq.settings import Settings
 from labq.spec_values import cpus as parse_cpus
 from labq.units import parse_bytes
 from labq_worker.sim_gpus import PREFIX
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 #: A host name, IPv4, or IPv6 with or without brackets.
 _ADDRESS = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"
@@ -75,11 +75,7 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
     Raises:
         BadInputError: naming the setting and what is legal.
     """
-    name = settings.text("node") or hostname.partition(".")[0]
-    if not _NAME.match(name):
-        raise BadInputError(
-            f"node name {name!r} is not legal", "use 1 to 63 of A-Z a-z 0-9 _ . -, such as n1: --name n1"
-        )
+    name = check_node_name(settings.text("node") or hostname.partition(".")[0])
     redis_url = settings.text("redis_url")
     if not redis_url:
         raise BadInputError(

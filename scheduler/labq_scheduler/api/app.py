@@ -17,10 +17,13 @@ from labq_scheduler.api import (
     health,
     images,
     jobs,
+    join,
     logs,
     metrics,
     nodes,
     notify,
+    packages,
+    provision,
     schemas,
     usage,
     users,
@@ -28,6 +31,7 @@ from labq_scheduler.api import (
 from labq_scheduler.api.auth import Doorkeeper
 from labq_scheduler.api.docs import PAGE
 from labq_scheduler.api.hub import Hub
+from labq_scheduler.files.packages import Packages
 from labq_scheduler.metrics.counts import JobCounts
 from labq_scheduler.metrics.parts import Deciding, Parts
 from labq_scheduler.metrics.readings import Readings
@@ -55,9 +59,12 @@ def create_app(lab: Lab, loop: Deciding | None = None, metrics_token: str = "") 
     app.state.loop_seen = lambda: loop.last_pass if loop else None
     app.state.parts = Parts(lab, JobCounts(lab.board), Readings(lab), loop)
     app.state.metrics_token = metrics_token
+    app.state.packages = Packages(lab.site.packages)
     app.state.doorkeeper = Doorkeeper(lab.store.people)
     errors.install(app)
-    for module in (jobs, logs, nodes, usage, notify, contexts, images, users, agent, health, metrics):
+    for module in (
+        jobs, logs, nodes, join, packages, usage, notify, provision, contexts, images, users, agent, health, metrics,
+    ):  # fmt: skip
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
     _describe(app)

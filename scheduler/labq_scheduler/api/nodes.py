@@ -10,7 +10,7 @@ from labq.clock import now
 from labq.errors import BadInputError
 from labq.wire import fresh_readings, gpu_view, node_view
 from labq_scheduler.api import schemas
-from labq_scheduler.api.auth import Admin, User
+from labq_scheduler.api.auth import Admin, User, doorkeeper
 from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
 from labq_scheduler.verbs import remove
 from labq_scheduler.verbs.lab import Lab
@@ -56,8 +56,10 @@ async def resume_node(request: Request, name: str, _person: Admin) -> Response:
 
 @router.delete("/v1/nodes/{name}", openapi_extra=schemas.answer("Node"))
 async def remove_node(request: Request, name: str, _person: Admin) -> Response:
-    """Forget a node that is gone: lost or drained, and held by no job. An agent that still runs registers again. Admin."""
-    return json_answer(await in_thread(remove.remove_node, lab_of(request), name, now=now()))
+    """Forget a node that is gone: lost or drained, and held by no job. Its agent's tokens are revoked. Admin."""
+    seen = await in_thread(remove.remove_node, lab_of(request), name, now=now())
+    doorkeeper(request).forget()
+    return json_answer(seen)
 
 
 def _set_drained(lab: Lab, name: str, reason: str) -> dict[str, Any]:

@@ -88,6 +88,9 @@ USAGE_ROW: dict[str, Schema] = {
     "charged_gpu_hours": maybe(NUMBER),
 }
 JOB_SHORT: dict[str, Schema] = {
+PACKAGE: dict[str, Schema] = {
+    "name": TEXT, "version": TEXT, "file": TEXT, "sha256": TEXT, "size": text("bytes") | {"type": "integer"},
+}  # fmt: skip
     "id": text("1042, or 1042.3 for a task of an array"),
     "name": TEXT,
     "owner": TEXT,

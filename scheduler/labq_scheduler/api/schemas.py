@@ -122,6 +122,18 @@ def components() -> dict[str, Schema]:
             total=parts.ref("UsageRow"),
         ),
         "UsageRow": parts.record("One person, group or node; null = not known.", **parts.USAGE_ROW),
+        "JoinRequest": parts.record(
+            "",
+            name=parts.text("of the node"),
+            token=parts.text("one-time: labq-scheduler --node-join NAME prints one"),
+        ),
+        "Joined": parts.record(
+            "What a node needs; shown once.",
+            name=parts.TEXT,
+            token=parts.text("with which its agent speaks to the server"),
+            redis_url=parts.text("Redis as nodes reach it, with its password"),
+        ),
+        "Package": parts.record("A wheel of labq.", **parts.PACKAGE),
         "Token": parts.record("", name=parts.TEXT, token=parts.text("shown once")),
         "Health": parts.record("", ok=parts.BOOL),
         "Finding": parts.record("", name=parts.TEXT, ok=parts.BOOL, what=parts.TEXT, next=parts.TEXT),
@@ -207,6 +219,16 @@ def binary(what: str, media: str = "application/octet-stream") -> Schema:
 def metrics() -> Schema:
     """Return the OpenAPI part of the page for Prometheus."""
     return binary("The text format of Prometheus, or OpenMetrics.", "text/plain") | {"security": []}
+
+
+def join() -> Schema:
+    """Return the OpenAPI part of joining: the token is in the body."""
+    return body("JoinRequest", "Joined", 201) | {"security": []}
+
+
+def package() -> Schema:
+    """Return the OpenAPI part of a wheel's bytes."""
+    return binary("The wheel.", "application/zip") | {"security": []}
 
 
 def usage_query() -> Schema:

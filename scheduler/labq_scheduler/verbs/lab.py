@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from labq.errors import BadInputError
@@ -56,6 +57,10 @@ class Site:
     #: address; "" = there is none
     grafana: str = ""
     allowed: Allowed = field(default_factory=Allowed)
+    #: Redis as nodes reach it, with its password; "" = no node can join
+    redis_url_nodes: str = field(default="", repr=False)
+    #: where the wheels for nodes are
+    packages: Path = Path("packages")
 
     @staticmethod
     def from_settings(settings: Settings) -> Site:
@@ -77,6 +82,10 @@ class Site:
             idle=_idle_rules(settings),
             grafana=settings.text("grafana_url"),
             allowed=Allowed.from_settings(settings),
+            redis_url_nodes=settings.text("redis_url_nodes"),
+            packages=settings.path("packages_dir")
+            if settings.text("packages_dir")
+            else settings.path("data_dir") / "packages",
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from labq.errors import ConflictError
+from labq.node import AGENT_PREFIX, Node
 from labq.wire import node_view
 from labq_scheduler.verbs.lab import Lab
 
 
 def remove_node(lab: Lab, name: str, *, now: float) -> dict[str, Any]:
-    """Forget the node and return what it was.
+    """Forget the node and the tokens of its agent, and return what it was.
 
     Raises:
         NotFoundError: there is none of that name.
@@ -18,18 +20,32 @@ def remove_node(lab: Lab, name: str, *, now: float) -> dict[str, Any]:
     """
     lab.board.require_loaded()
     node = lab.store.nodes.get(name)
-    held = sorted(set(lab.store.jobs.leases(name).values()))
+    require_unused(node, sorted(set(lab.store.jobs.leases(name).values())))
+    seen = node_view(node, {}, lab.board.holders(name), now)
+    lab.store.nodes.remove(name, now=now)
+    lab.store.people.remove(AGENT_PREFIX + name)
+    lab.store.joining.forget(name)
+    return seen
+
+
+def require_unused(node: Node, held: Sequence[str]) -> None:
+    """Do nothing when the node may be forgotten.
+
+    Args:
+        node: its record.
+        held: ids of the jobs that hold it.
+
+    Raises:
+        ConflictError: jobs hold it, or it takes work.
+    """
     if held:
         names = ", ".join(held[:3]) + (" and more" if len(held) > 3 else "")
         raise ConflictError(
-            f"node {name} is held by {len(held)} job{'s' if len(held) > 1 else ''} ({names})",
+            f"node {node.name} is held by {len(held)} job{'s' if len(held) > 1 else ''} ({names})",
             "wait until they have ended, or cancel them: labq cancel JOB",
         )
     if node.alive and not node.drained:
         raise ConflictError(
-            f"node {name} takes work",
-            f"labq nodes drain {name}, stop labq-worker there (else it registers again), then remove it",
+            f"node {node.name} takes work",
+            f"labq nodes drain {node.name}, stop labq-worker there (else it registers again), then remove it",
         )
-    seen = node_view(node, {}, lab.board.holders(name), now)
-    lab.store.nodes.remove(name, now=now)
-    return seen

@@ -1,0 +1,72 @@
+"""Join: a machine that shows a one-time token becomes a node, and is told how to speak to us."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labq.errors import ConflictError, NotAllowedError
+from labq.node import AGENT_PREFIX, check_node_name
+from labq.store import Person, Store
+
+_ANOTHER = "make another on the control machine, good for ten minutes: labq-scheduler --node-join {}"
+
+
+def make_join_token(store: Store, name: str, redis_url_nodes: str) -> str:
+    """Return a new one-time token for a node of that name; an older one is good no more.
+
+    Args:
+        store: the lab's store.
+        name: of the node.
+        redis_url_nodes: Redis as nodes reach it.
+
+    Raises:
+        BadInputError: the name is not legal.
+        ConflictError: nobody said how nodes reach Redis, so the token would be of no use.
+    """
+    check_node_name(name)
+    _require(redis_url_nodes)
+    return store.joining.new_token(name)
+
+
+def join(store: Store, name: str, token: str, redis_url_nodes: str) -> dict[str, Any]:
+    """Use the one-time token up and return the node's own token and the address of Redis.
+
+    What tokens the node had before are revoked: one machine has the name.
+
+    Args:
+        store: the lab's store.
+        name: of the node.
+        token: the one-time token.
+        redis_url_nodes: Redis as nodes reach it.
+
+    Raises:
+        BadInputError: the name is not legal.
+        ConflictError: nobody said how nodes reach Redis.
+        NotAllowedError: the token was used, is too old, or is another node's.
+    """
+    check_node_name(name)
+    _require(redis_url_nodes)
+    match store.joining.use_up(name, token):
+        case "used":
+            raise NotAllowedError(
+                f"the one-time token of {name} was used before; if that was not you, remove the node at once",
+                _ANOTHER.format(name),
+            )
+        case "unknown":
+            raise NotAllowedError(
+                f"this is no one-time token with which {name} may join: mistyped, another node's, replaced by a "
+                "newer one, or older than ten minutes",
+                _ANOTHER.format(name),
+            )
+    agent = AGENT_PREFIX + name
+    store.people.revoke(agent)
+    store.people.put(Person(agent, agent=True))
+    return {"name": name, "token": store.people.new_token(agent), "redis_url": redis_url_nodes}
+
+
+def _require(redis_url_nodes: str) -> None:
+    if not redis_url_nodes:
+        raise ConflictError(
+            "this server does not know at which address nodes reach its Redis",
+            "set LABQ_REDIS_URL_NODES (or LABQ_REDIS_URL_NODES_FILE) on the control machine, restart labq-scheduler",
+        )

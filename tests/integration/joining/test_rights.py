@@ -1,0 +1,73 @@
+"""A node's token is good for what is on that node."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from builders import make_node
+from integration.scheduler_api.server_process import FakeAgent, Server, submit
+
+from labq.clock import now
+
+OFFSET = {"X-Offset": "0"}
+
+
+@pytest.fixture
+def queued(server: Server) -> str:
+    """A job of ann."""
+    server.store.nodes.register(make_node("n1", gpus=8, cpus=1000.0, memory=2**50), now=now())
+    return submit(server.person("ann"))
+
+
+def send(client: httpx.Client, job: str, attempt: int = 1) -> tuple[int, int]:
+    """The statuses of a piece of a log and of outputs."""
+    log = client.put(f"/v1/agent/logs/{job}/{attempt}.labqlog", headers=OFFSET, content=b"")
+    tar = client.put(f"/v1/agent/outputs/{job}/{attempt}", content=b"\0" * 10240)
+    return log.status_code, tar.status_code
+
+
+@pytest.fixture
+def job(server: Server, queued: str) -> str:
+    """The same, starting on n1."""
+    FakeAgent(server.store, server.data).start(queued)
+    assert server.store.jobs.get(queued).node == "n1"
+    return queued
+
+
+def test_a_node_writes_logs_and_outputs_of_what_it_holds(server: Server, job: str) -> None:
+    assert send(server.person("node-n1", agent=True), job) == (200, 201)
+
+
+def test_another_node_does_not(server: Server, job: str) -> None:
+    other = server.person("node-n2", agent=True)
+    assert send(other, job) == (403, 403)
+    assert "not on n2" in other.put(f"/v1/agent/outputs/{job}/1", content=b"").json()["error"]["what"]
+
+
+def test_nor_does_the_node_of_an_attempt_that_was_never_made(server: Server, job: str) -> None:
+    assert send(server.person("node-n1", agent=True), job, 2) == (403, 403)
+
+
+def test_nor_of_a_job_that_nobody_knows(server: Server, job: str) -> None:
+    assert send(server.person("node-n1", agent=True), "99999") == (404, 404)
+
+
+def test_a_node_still_brings_what_it_held_before_the_job_went_on_elsewhere(
+    server: Server, queued: str
+) -> None:
+    agent = FakeAgent(server.store, server.data)
+    agent.run(queued)
+    agent.end(queued)
+    assert server.store.jobs.get(queued).attempts[0].node == "n1"
+    assert send(server.person("node-n1", agent=True), queued) == (200, 201)
+
+
+def test_a_node_writes_the_logs_of_its_own_builds_only(server: Server) -> None:
+    client = server.person("node-n1", agent=True)
+    for name, status in (("ctx-ab-n1-5", 200), ("ctx-ab-n2-5", 403), ("ctx-ab-n1-x", 403)):
+        sent = client.put(f"/v1/agent/logs/images/{name}.labqlog", headers=OFFSET, content=b"")
+        assert sent.status_code == status, name
+
+
+def test_a_token_that_is_bound_to_no_node_sends_anything_as_before(server: Server, job: str) -> None:
+    assert send(server.person("agent-laptop", agent=True), job) == (200, 201)
