@@ -26,6 +26,10 @@ PREPARE = "labq_worker.tasks.prepare_image"  # (image key, job id whose spec say
 CONTROL_QUEUE = "control"
 DELIVER = "labq_scheduler.notify.deliver"  # (notice id)
 
+#: RQ queue of the provisioner, and the one function that it obeys.
+PROVISION_QUEUE = "provision"
+PROVISION = "labq_scheduler.provision.run"  # (run id)
+
 #: Labels of every container that labq starts.
 LABEL_JOB, LABEL_ATTEMPT, LABEL_LEASE = "labq.job", "labq.attempt", "labq.lease"
 LABEL_OWNER, LABEL_GPUS, LABEL_NODE = "labq.owner", "labq.gpus", "labq.node"

@@ -1,4 +1,4 @@
-"""Messages to agents, and to the notifier, through RQ. The only importer of rq on this side.
+"""Messages to agents, to the notifier and to the provisioner, through RQ. The only importer of rq on this side.
 
 A message is a hint (labq/wire.py): the agent looks up the truth in the store, so a message that is lost,
 late or doubled does no harm. JSON only: nothing on these queues is ever unpickled.
@@ -22,7 +22,7 @@ FAILURE_TTL = 86_400
 
 
 class Dispatcher:
-    """Sends messages to the queues of nodes and of the notifier."""
+    """Sends messages to the queues of nodes, of the notifier and of the provisioner."""
 
     def __init__(self, redis_url: str) -> None:
         """Open lazily. RQ wants a client of its own, one that does not decode."""
@@ -49,6 +49,10 @@ class Dispatcher:
             ttl: seconds after which it is told again anyway.
         """
         self._send(wire.CONTROL_QUEUE, wire.DELIVER, [notice_id], ttl)
+
+    def provision(self, run_id: str) -> None:
+        """Tell the provisioner that a run was written down."""
+        self._send(wire.PROVISION_QUEUE, wire.PROVISION, [run_id])
 
     def _send(self, name: str, function: str, args: list[Any], ttl: int = MESSAGE_TTL) -> None:
         queue = self._queues.get(name)

@@ -1,0 +1,200 @@
+"""Runs one playbook. The only importer of ansible_runner.
+
+Nothing of what ansible prints is kept: ansible-core 2.19 prints "Task failed: …" with the message of a task even where
+it has ``no_log`` (seen with 2.19.14). Results stay in memory, and of them only our events are kept. What is in the
+environment goes to each program that a play starts here, so no secret is in it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labq.errors import UnavailableError
+from labq_scheduler.provision.orphans import MARK
+from labq_scheduler.provision.places import LabDir
+
+#: Variables that ansible gets from our own environment. Settings of labq may be secrets, and are not among them.
+PASSED = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TZ",
+    "TMPDIR",
+    "DOCKER_HOST",
+    "SSH_AUTH_SOCK",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+#: Where ansible's programs are: beside our own Python, whether or not that is on the PATH.
+BINARIES = Path(sys.executable).parent
+#: Seconds between two looks at whether the run is to be cancelled.
+LOOK = 1
+#: Lines of ansible's own complaints (not of tasks) that are kept.
+MOST_LINES = 8
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a playbook ended."""
+
+    rc: int
+    #: ansible-runner's word: successful, failed, canceled, timeout
+    status: str
+    #: ansible's own count by outcome and host; None = it did not come to an end
+    stats: Mapping[str, Any] | None = None
+    #: what ansible complained of outside of tasks
+    complaints: list[str] = field(default_factory=list)
+
+
+def environment(lab: LabDir, playbooks: Path, run_id: str, scratch: Path) -> dict[str, str]:
+    """Return the environment in which ansible runs.
+
+    Args:
+        lab: the lab directory.
+        playbooks: directory of the playbooks, with ``ansible.cfg``.
+        run_id: of the run.
+        scratch: directory for ssh's sockets and decrypted files; short, since sockets lie in it.
+    """
+    config = playbooks / "ansible.cfg"
+    env = {name: os.environ[name] for name in PASSED if name in os.environ}
+    env |= {
+        "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        MARK: run_id,
+        "LABQ_LAB_DIR": str(lab.root),
+        "ANSIBLE_HOME": str(scratch / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "cp"),
+        "ANSIBLE_SSH_ARGS": ssh_args(config),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    if config.exists():
+        env["ANSIBLE_CONFIG"] = str(config)
+    if lab.ssh_key.exists():
+        env["ANSIBLE_PRIVATE_KEY_FILE"] = str(lab.ssh_key)
+    return env
+
+
+def ssh_args(config: Path) -> str:
+    """Return ssh's arguments of ``ansible.cfg``; the first key of a host is taken, a changed one never."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(config)
+    known = "-o UserKnownHostsFile=${LABQ_LAB_DIR}/ssh/known_hosts -o BatchMode=yes"
+    said = found.get("ssh_connection", "ssh_args", fallback=f"{known} -o StrictHostKeyChecking=yes")
+    # Names in clear: people are told whose keys were new.
+    return (
+        said.replace("StrictHostKeyChecking=yes", "StrictHostKeyChecking=accept-new")
+        + " -o HashKnownHosts=no"
+    )
+
+
+def make_scratch() -> Path:
+    """Return a new private directory with a short path."""
+    found = Path(tempfile.mkdtemp(prefix="labq-run-"))
+    for name in ("home", "tmp", "cp"):
+        (found / name).mkdir(mode=0o700)
+    return found
+
+
+def play(
+    lab: LabDir,
+    playbook: Path,
+    directory: Path,
+    env: Mapping[str, str],
+    *,
+    limit: str,
+    tags: Sequence[str],
+    variables: Mapping[str, Any],
+    flags: Sequence[str],
+    timeout: float,
+    take: Callable[[dict[str, Any]], None],
+    cancelled: Callable[[], bool],
+) -> Outcome:
+    """Run a playbook until it ends. In the main thread of a process that does nothing else.
+
+    Args:
+        lab: the lab directory.
+        playbook: path.
+        directory: for what ansible-runner needs while it runs.
+        env: from ``environment``.
+        limit: ansible's pattern of hosts.
+        tags: () = all.
+        variables: more variables; nothing secret, they are in the process list.
+        flags: --check, --diff.
+        timeout: seconds.
+        take: called with each event of ansible-runner.
+        cancelled: asked every second.
+
+    Raises:
+        UnavailableError: ansible could not be started.
+    """
+    import ansible_runner
+
+    outcome = Outcome(127, "failed")
+
+    began = False
+
+    def handle(event: dict[str, Any]) -> bool:
+        nonlocal began
+        kind = event.get("event")
+        if kind == "playbook_on_stats":
+            outcome.stats = event.get("event_data") or {}
+        elif kind in {"verbose", "error"}:
+            if not began:  # later ones may be of a task with no_log
+                _complaint(outcome.complaints, str(event.get("stdout") or ""))
+        else:
+            began = began or kind == "playbook_on_task_start"
+            take(event)
+        return False  # not to disk: it has whole results
+
+    # Its own environment is copied into that of ansible, and into an artifact.
+    os.environ.clear()
+    os.environ.update(env)
+    arguments = list(flags)
+    if lab.vault_password.exists():
+        arguments += ["--vault-password-file", str(lab.vault_password)]
+    given: dict[str, Any] = {"limit": limit} if limit else {}
+    if tags:
+        given["tags"] = ",".join(tags)
+    if variables:
+        given["extravars"] = dict(variables)
+    ran = ansible_runner.run(
+        private_data_dir=str(directory), project_dir=str(playbook.parent), playbook=playbook.name,
+        inventory=str(lab.inventory), ident="artifacts", envvars=dict(env), cmdline=shlex.join(arguments) or None,
+        settings={"pexpect_timeout": LOOK, "job_timeout": int(timeout), "suppress_output_file": True}, suppress_env_files=True, quiet=True,
+        event_handler=handle, cancel_callback=cancelled, **given,
+    )  # fmt: skip
+    outcome.rc, outcome.status = int(ran.rc if ran.rc is not None else 254), str(ran.status)
+    if outcome.rc == 127:
+        raise UnavailableError(
+            f"there is no ansible-playbook in {BINARIES}",
+            "pip install 'labq[provision]' beside labq-provisioner",
+        )
+    return outcome
+
+
+def tidy_up(directory: Path) -> None:
+    """Remove what ansible and its runner left of a run: facts, environment, sockets; our own log of the run stays."""
+    named = directory / "scratch"
+    scratch = Path(named.read_text()) if named.exists() else None
+    for path in (directory / "artifacts", directory / "env", scratch):
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
+    named.unlink(missing_ok=True)
+
+
+def _complaint(found: list[str], text: str) -> None:
+    for line in text.splitlines():
+        if line.strip() and (found or "ERROR" in line) and len(found) < MOST_LINES:
+            found.append(line.strip()[:500])

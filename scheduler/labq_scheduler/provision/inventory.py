@@ -1,0 +1,244 @@
+"""The inventory: one file for each node that was added, and which hosts a playbook and a limit mean.
+
+No file is ever edited in place: ``inventory/nodes/<name>.yml`` is written once, and is its owner's from then on.
+What a limit means is asked of ansible itself (its command lines; nothing of ansible is imported).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labq.errors import BadInputError, closest
+from labq.provision_request import NewNode
+from labq_scheduler.provision.places import LabDir
+
+GROUP = "gpu_nodes"
+#: Seconds within which ansible reads an inventory; it takes one.
+ANSWER = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a playbook, a limit and tags mean."""
+
+    hosts: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def node_file_text(node: NewNode) -> str:
+    """Return what is written into the inventory for a node. Pure."""
+    said: dict[str, Any] = {}
+    if node.address:
+        said["ansible_host"] = node.address
+    if node.port:
+        said["ansible_port"] = node.port
+    if node.user:
+        said["ansible_user"] = node.user
+    if node.labels:
+        said["labq_node_labels"] = dict(node.labels)
+    body = yaml.safe_dump({GROUP: {"hosts": {node.name: said}}}, sort_keys=False, allow_unicode=True)
+    return (
+        f"# {node.name}: written by `labq node add`, yours to edit. Variables that hold for all nodes stand in ../lab.yml.\n"
+        f"{body}"
+    )
+
+
+def read_node_file(text: str, name: str) -> dict[str, Any]:
+    """Return the variables of a node that its file says. Pure.
+
+    Raises:
+        BadInputError: it is not one of ``labq node add``'s form any more.
+    """
+    try:
+        found = yaml.safe_load(text)[GROUP]["hosts"][name] or {}
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = "" if line is None else f", line {line + 1}"
+        raise BadInputError(
+            f"inventory/nodes/{name}.yml{where} does not say {GROUP}: hosts: {name}",
+            "mend the file; it is YAML",
+        ) from None
+    if not isinstance(found, dict):
+        raise BadInputError(f"inventory/nodes/{name}.yml: {name} has no variables", "write KEY: VALUE lines")
+    return found
+
+
+def write_node(lab: LabDir, node: NewNode) -> bool:
+    """Write the file of a node; return False when it was there and says the same.
+
+    Raises:
+        BadInputError: it is there and says something else.
+    """
+    path = lab.nodes / f"{node.name}.yml"
+    if path.exists():
+        there = read_node_file(path.read_text(), node.name)
+        wanted = yaml.safe_load(node_file_text(node))[GROUP]["hosts"][node.name]
+        for key, value in wanted.items():
+            if there.get(key) != value:
+                raise BadInputError(
+                    f"node {node.name} is in the inventory with {key} {there.get(key)!r}, not {value!r}",
+                    f"edit {path}, then: labq provision --limit {node.name}",
+                )
+        return False
+    lab.nodes.mkdir(mode=0o700, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(node_file_text(node))
+    temporary.chmod(0o600)
+    temporary.replace(path)
+    return True
+
+
+def where(lab: LabDir, name: str) -> tuple[str, int]:
+    """Return address and ssh port of a node that was added; port 0 = ssh's own."""
+    said = read_node_file((lab.nodes / f"{name}.yml").read_text(), name)
+    port = said.get("ansible_port")
+    return str(said.get("ansible_host") or name), port if isinstance(port, int) else 0
+
+
+def set_aside(lab: LabDir, name: str) -> str:
+    """Take a node out of the inventory, keeping its file; return a sentence on that."""
+    path = lab.nodes / f"{name}.yml"
+    if not path.exists():
+        return f"{name} is still in {lab.inventory}: take it out by hand, it was not written by labq node add"
+    lab.removed.mkdir(mode=0o700, exist_ok=True)
+    path.replace(lab.removed / path.name)
+    return f"{name} is out of the inventory; its file is kept as {lab.removed / path.name}"
+
+
+def resolve(
+    binaries: Path, lab: LabDir, playbook: Path, limit: str, tags: Sequence[str], env: Mapping[str, str]
+) -> Meant:
+    """Return the hosts that a playbook would work on, and the tags that it knows.
+
+    Args:
+        binaries: directory of ansible's programs.
+        lab: the lab directory.
+        playbook: path.
+        limit: ansible's pattern; "" = all.
+        tags: wanted; () = all.
+        env: environment of ansible.
+
+    Raises:
+        BadInputError: a host or tag that there is not, with what is legal; or ansible cannot read the files.
+    """
+    if limit:
+        _check_limit(binaries, lab, limit, env)
+    command = [
+        str(binaries / "ansible-playbook"),
+        "-i",
+        str(lab.inventory),
+        str(playbook),
+        "--list-hosts",
+        "--list-tags",
+    ]
+    if lab.vault_password.exists():
+        command += ["--vault-password-file", str(lab.vault_password)]
+    if limit:
+        command += [f"--limit={limit}"]
+    status, out, complaint = _ask(command, env)
+    if status:
+        if "no hosts to target" in complaint:
+            raise BadInputError(
+                f"limit {limit!r} leaves no host",
+                "labq provision ls; the inventory is in " + str(lab.inventory),
+            )
+        raise BadInputError(
+            f"ansible cannot read {playbook.name} or the inventory: {_essence(complaint)}",
+            f"mend what it names in {lab.inventory}",
+        )
+    meant = read_listing(out)
+    for tag in tags:
+        if tag not in meant.tags and tag not in {"all", "tagged", "untagged", "always", "never"}:
+            near = closest(tag, list(meant.tags))
+            hint = f"did you mean {near}? " if near else ""
+            raise BadInputError(
+                f"{playbook.name} has no tag {tag!r}", f"{hint}it has: {', '.join(meant.tags)}"
+            )
+    if not meant.hosts:
+        raise BadInputError(
+            f"{playbook.name} has no host to work on" + (f" within {limit!r}" if limit else ""),
+            "labq node add NAME puts a machine into the inventory",
+        )
+    return meant
+
+
+def read_listing(text: str) -> Meant:
+    """Return what ``ansible-playbook --list-hosts --list-tags`` printed. Pure."""
+    hosts: dict[str, None] = {}
+    tags: dict[str, None] = {}
+    inside = False
+    for line in text.splitlines():
+        if re.match(r"    hosts \(\d+\):", line):
+            inside = True
+        elif inside and re.match(r"      \S+$", line):
+            hosts[line.strip()] = None
+        else:
+            inside = False
+        if match := re.search(r"TAGS: \[(.*)\]\s*$", line):
+            tags.update(dict.fromkeys(word.strip() for word in match[1].split(",") if word.strip()))
+    return Meant(tuple(hosts), tuple(sorted(tags)))
+
+
+def read_graph(text: str) -> tuple[list[str], list[str]]:
+    """Return groups and hosts of what ``ansible-inventory --graph`` printed. Pure."""
+    groups, hosts = [], []
+    for line in text.splitlines():
+        word = re.sub(r"^[ |]*(--)?", "", line).strip()
+        if word.startswith("@"):
+            groups.append(word[1:].rstrip(":"))
+        elif word:
+            hosts.append(word)
+    return sorted(set(groups)), sorted(set(hosts))
+
+
+def _check_limit(binaries: Path, lab: LabDir, limit: str, env: Mapping[str, str]) -> None:
+    """Refuse words of a limit that name nothing: ansible would only leave them out."""
+    status, out, complaint = _ask(
+        [str(binaries / "ansible-inventory"), "-i", str(lab.inventory), "--graph"], env
+    )
+    if status:
+        raise BadInputError(
+            f"ansible cannot read the inventory: {_essence(complaint)}",
+            f"mend what it names in {lab.inventory}",
+        )
+    groups, hosts = read_graph(out)
+    for word in re.split(r"[,:](?![^\[]*\])", limit):
+        plain = word.lstrip("!&")
+        if plain and not re.search(r"[*?\[]", plain) and plain not in groups and plain not in hosts:
+            near = closest(plain, hosts + groups)
+            hint = f"did you mean {near}? " if near else ""
+            raise BadInputError(
+                f"the inventory has no host or group {plain!r}",
+                f"{hint}hosts: {', '.join(hosts) or 'none'}; groups: {', '.join(groups)}",
+            )
+
+
+def _ask(command: list[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+    try:
+        done = subprocess.run(
+            command, env=dict(env), capture_output=True, text=True, errors="replace", timeout=ANSWER, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise BadInputError(
+            f"there is no {command[0]}", "pip install 'labq[provision]' beside labq-provisioner"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise BadInputError(
+            f"ansible read the inventory for {ANSWER:g} s in vain", "does it name a script that hangs?"
+        ) from None
+    return done.returncode, done.stdout, done.stderr
+
+
+def _essence(complaint: str) -> str:
+    """Return the first error that ansible tells, in at most 500 characters."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if "ERROR" in line), 0)
+    return " ".join(lines[first : first + 4]).replace("[ERROR]: ", "")[:500]

@@ -1,0 +1,177 @@
+"""The service: takes runs from the queue, starts a driver for each, and ends runs whose driver died.
+
+A driver is a process of its own. It outlives this one: a play that upgrades the control machine restarts the service.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+
+from labq.clock import monotonic, now
+from labq.errors import BadInputError, ConflictError, LabqError, NotFoundError
+from labq.provision import FINAL, Run, RunEvent, RunState
+from labq.settings import SETTINGS, Settings
+from labq.store import Store
+from labq.store.messages import TakeWork
+from labq.wire import PROVISION, PROVISION_QUEUE
+from labq_scheduler.provision import driver
+from labq_scheduler.provision.locks import Alive
+from labq_scheduler.provision.orphans import end_orphans
+from labq_scheduler.provision.places import LabDir, lab_dir, playbooks_dir
+from labq_scheduler.provision.tally import Tally, still_running
+
+log = logging.getLogger(__name__)
+#: Seconds between two looks at what there is to do: messages are only hints.
+EVERY = 2.0
+#: Seconds that a driver may take until it holds the lock by which it is known to live. Python starts in 0.3.
+START = 20.0
+#: Drivers that are started for a run that none of them begins.
+TRIES = 3
+
+
+class Provisioner:
+    """Starts drivers and looks after them."""
+
+    def __init__(self, store: Store, lab: LabDir, env: Mapping[str, str]) -> None:
+        """Prepare.
+
+        Args:
+            store: with the runs.
+            lab: the lab directory.
+            env: of the drivers.
+        """
+        self._store, self._lab, self._env = store, lab, env
+        self._lock = threading.Lock()
+        self._drivers: dict[str, subprocess.Popen[bytes]] = {}
+        #: run -> how often a driver was started, and when last
+        self._started: dict[str, tuple[int, float]] = {}
+        self.stop = threading.Event()
+
+    def hand_over(self, run_id: str) -> None:
+        """Take a message: a run was written down. Returns at once."""
+        try:
+            run = self._store.provision.get(run_id)
+        except NotFoundError as error:
+            log.error("%s", error.what)  # noqa: TRY400 - no traceback helps
+            return
+        if run.state is RunState.QUEUED:
+            self._start(run)
+
+    def look(self) -> None:
+        """Say that we live, start what no message told of, and end what lost its driver."""
+        self._store.provision.beat()
+        for run in self._store.provision.active():
+            if self._driven(run.id):
+                continue
+            tries, last = self._started.get(run.id, (0, 0.0))
+            if monotonic() - last < START and self._running(run.id):
+                continue
+            # Read again: it may have ended between the list and the look at its lock.
+            run = self._store.provision.get(run.id)
+            if run.state is RunState.QUEUED and tries < TRIES:
+                self._start(run)
+            elif run.state not in FINAL:
+                self.bury(run)
+        with self._lock:
+            self._drivers = {name: one for name, one in self._drivers.items() if one.poll() is None}
+
+    def bury(self, run: Run) -> None:
+        """End a run whose driver died; say what may still be going on."""
+        ended = end_orphans(run.id)
+        driver.tidy_up(self._lab.run(run.id))
+        tally = Tally(run.hosts, str(self._lab.root))
+        number = 0
+        while events := self._store.provision.events(run.id, number, 500):
+            number += len(events)
+            for one in events:
+                tally.take(RunEvent(0.0, *(one[key] for key in RunEvent.__slots__[1:])))
+        notes = [
+            "Its driver died before the run ended",
+            f"{ended} processes of ansible were ended" if ended else "",
+        ]
+        text = ". ".join(part for part in notes if part) + ". " + still_running(tally.busy())
+        stats = tally.stats(None)
+        end = run.moved(
+            RunState.FAILED, ended=now(), stats=stats, failures=tally.failures(stats), note=text.strip()
+        )
+        try:
+            self._store.provision.write(run, end)
+        except ConflictError as error:
+            log.info("%s", error.what)
+        else:
+            log.warning("run %s: %s", run.id, text)
+
+    def run(self) -> None:
+        """Look again and again, in a thread, until told to stop."""
+        while not self.stop.is_set():
+            try:
+                self.look()
+            except LabqError as error:
+                log.warning("%s", error.what)
+            except Exception:
+                log.exception("looking after runs")
+            self.stop.wait(EVERY)
+
+    def _start(self, run: Run) -> None:
+        with self._lock:
+            if self._running(run.id):
+                return
+            tries, _ = self._started.get(run.id, (0, 0.0))
+            self._started[run.id] = (tries + 1, monotonic())
+            # The environment says which Redis; it is not on the command line.
+            command = [sys.executable, "-m", "labq_scheduler.provision", "--drive", run.id]
+            self._drivers[run.id] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(self._env)
+            )
+        log.info("run %s: %s for %s", run.id, run.request.playbook, run.request.limit or "all its hosts")
+
+    def _running(self, run_id: str) -> bool:
+        found = self._drivers.get(run_id)
+        return found is not None and found.poll() is None
+
+    def _driven(self, run_id: str) -> bool:
+        if not self._lab.run(run_id).exists():
+            return False
+        probe = Alive(self._lab.run(run_id))
+        free = probe.take()
+        if free:
+            probe.release()
+        return not free
+
+
+def driver_environment(settings: Settings) -> dict[str, str]:
+    """Return our environment with the settings in force, also those that were given as flags."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LABQ_")}
+    rows = [row for row in SETTINGS if "provisioner" in row.used_by]
+    return env | {row.env: settings.text(row.name) for row in rows if settings.text(row.name)}
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. In the main thread.
+
+    Raises:
+        BadInputError: a setting is missing or not legal.
+    """
+    url = settings.text("redis_url")
+    if not url:
+        raise BadInputError(
+            "there is no LABQ_REDIS_URL", "name the Redis of the server (redis://HOST:6379/0)"
+        )
+    lab = lab_dir(settings)
+    lab.check()
+    playbooks = playbooks_dir(settings)
+    service = Provisioner(Store(url), lab, driver_environment(settings))
+    work = TakeWork(
+        url, PROVISION_QUEUE, "provisioner", {PROVISION: (service.hand_over, (str,))}, service.stop.set
+    )
+    watcher = threading.Thread(target=service.run, name="watch", daemon=True)
+    watcher.start()
+    log.info("runs the playbooks of %s on the machines of %s", playbooks, lab.inventory)
+    work.run()
+    service.stop.set()
+    log.info("stopped; runs that had begun go on")
