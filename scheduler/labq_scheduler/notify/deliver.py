@@ -24,6 +24,8 @@ from labq_scheduler.notify.pool import Pool
 log = logging.getLogger(__name__)
 #: Seconds before the first new try; doubles with each, at most LONGEST.
 FIRST, LONGEST = 2.0, 600.0
+#: Seconds that this process waits by itself: a hint by way of Redis may reach another one, which does not hold the lane.
+SOON = 2.0
 #: Lanes worked at the same time: one that hangs does not keep the others.
 THREADS = 4
 #: Channels whose other side a member chooses have threads of their own: what hangs there does not keep Slack.
@@ -64,6 +66,8 @@ class Deliverer:
         self._pools = {slow: Pool("slow" if slow else "deliver", THREADS) for slow in (False, True)}
         self._working: set[str] = set()
         self._knocked: set[str] = set()
+        #: lanes that are worked again soon
+        self._resting: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -113,6 +117,10 @@ class Deliverer:
             head = self._store.notices.head(lane)
             if head is None:
                 return False
+            if head.unsure and head.place.partition(" ")[0] in SLOW:
+                head = replace(
+                    head, unsure=False
+                )  # nobody can look there: it goes where the person wants it now
             channel = self._store.notices.preferences(lane).channel
             # What may have been sent is looked for where it was sent, whatever the person wants by now.
             kind = head.place.partition(" ")[0] if head.unsure else channel.kind
@@ -184,6 +192,9 @@ class Deliverer:
         at = now()
         first = notice.first_try or at
         old = at - notice.since > self._give_up
+        if error.ours and error.after is not None and error.after <= SOON:
+            self._soon(notice, error.after)
+            return False
         if error.after is not None and (error.ours or not old):
             if kind == "slack" and not error.ours:
                 self._pause(posted, error.after)
@@ -198,6 +209,20 @@ class Deliverer:
         )
         self._wait(notice, at + wait, error, unsure=unsure, tries=notice.tries + 1, first_try=first)
         return False
+
+    def _soon(self, notice: Notice, seconds: float) -> None:
+        with self._lock:
+            if notice.lane in self._resting:
+                return
+            self._resting.add(notice.lane)
+        timer = threading.Timer(seconds, self._rested, (notice,))
+        timer.daemon = True
+        timer.start()
+
+    def _rested(self, notice: Notice) -> None:
+        with self._lock:
+            self._resting.discard(notice.lane)
+        self.hand_over(notice.id)
 
     def _pause(self, posted: str, seconds: float) -> None:
         """Keep a limit of Slack's: of one conversation, or of the whole app when it was no post or a second one hit it."""

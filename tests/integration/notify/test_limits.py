@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 from integration.notify.conftest import MakeNotifier, People, settled
+from support.lab import free_port
 from support.slack import Behaviour, SlackServer
 from support.waiting import wait_for
 
@@ -165,6 +166,19 @@ def test_what_waits_behind_something_is_given_up_by_its_own_age(
     settled(store)
     assert {notice.id for notice in store.notices.dead()} == {"old0", "old1", "old2"}
     assert slack.called("conversations.open") == 3
+
+
+def test_who_leaves_a_webhook_that_does_not_answer_is_told_where_they_are_now(
+    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store
+) -> None:
+    port = str(free_port())
+    ann = lab_people.add("ann", channel=f"webhook:http://127.0.0.1:{port}/")
+    make_notifier(LABQ_NOTIFY_WEBHOOK_PRIVATE="1", LABQ_NOTIFY_WEBHOOK_PORTS=port)
+    job = lab_people.run("ann")
+    wait_for(lambda: (head := store.notices.head("ann")) and head.tries, 20, "the first try")
+    lab_people.add("ann", channel="slack")
+    settled(store)
+    assert [job in post.text for post in slack.to(ann)] == [True]
 
 
 def test_what_is_sent_again_has_all_its_time_again(store: Store) -> None:

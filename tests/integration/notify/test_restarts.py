@@ -81,7 +81,7 @@ def test_two_notifiers_tell_nobody_twice(
     make_notifier()
     make_notifier()
     jobs: dict[str, list[str]] = {name: [] for name in people}
-    for at in range(45):
+    for at in range(24):
         name = list(people)[at % 3]
         jobs[name].append(lab_people.run(name))
     settled(store)
@@ -95,7 +95,7 @@ def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(
     notifier = make_notifier()
     chance = random.Random(4)
     jobs: dict[str, list[str]] = {name: [] for name in people}
-    for at in range(60):
+    for at in range(36):
         name = chance.choice(list(people))
         jobs[name].append(lab_people.run(name))
         if at % 12 == 11:
@@ -130,7 +130,7 @@ def test_ended_in_order_it_finishes_what_it_sends(
 ) -> None:
     ann = lab_people.add("ann", digest="off")
     notifier = make_notifier()
-    jobs = [lab_people.run("ann") for _ in range(20)]
+    jobs = [lab_people.run("ann") for _ in range(8)]
     wait_for(lambda: len(slack.posts) >= 3, 20, "some posts")
     assert notifier.down() == 0
     assert store.notices.get(slack.posts[-1].notice).state == "sent"  # type: ignore[union-attr]
