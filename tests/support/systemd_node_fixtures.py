@@ -6,6 +6,7 @@ It writes DIRECTORY/hosts.yml for `ansible-playbook -i`, and keeps the machines 
 """
 
 import contextlib
+import itertools
 import json
 import shutil
 import signal
@@ -37,6 +38,9 @@ class Machines:
         directory: For their hardware and the key.
     """
 
+    #: No two machines of a test run have one address.
+    _numbers = itertools.count()
+
     def __init__(self, engine: Engine) -> None:
         need(shutil.which("ssh"), "ssh (apt-get install openssh-client)")
         self.engine = engine
@@ -58,7 +62,9 @@ class Machines:
 
     def make(self, name: str, gpus: int = 1) -> SystemdNode:
         """Starts a machine, bare, with that many GPUs in it (the driver for them is not installed)."""
-        node = SystemdNode(self.engine, name, len(self._made), self.key, self.directory, self._mounts)
+        node = SystemdNode(
+            self.engine, name, next(self._numbers) % 50, self.key, self.directory, self._mounts
+        )
         self._made.append(node)
         node.gpus(*map(gpu_line, range(gpus)))
         node.start()

@@ -13,6 +13,8 @@ from pathlib import Path
 REPO = Path(__file__).parents[2]
 #: What is installed on a node: the extras of pyproject.toml.
 EXTRAS = ("store", "worker", "exporter")
+#: What redis wants of a Python before 3.11.3: pip asks the Python that it runs on, not the one that it downloads for.
+FOR_DEBIAN = ("async-timeout>=4.0.3",)
 
 
 def dependencies(extras: tuple[str, ...] = EXTRAS) -> list[str]:
@@ -23,7 +25,7 @@ def dependencies(extras: tuple[str, ...] = EXTRAS) -> list[str]:
 
 def wheelhouse(extras: tuple[str, ...] = EXTRAS) -> Path:
     """A directory with the wheels that these extras depend on, for Python 3.11 of Debian 12; made once per machine."""
-    wanted = dependencies(extras)
+    wanted = [*dependencies(extras), *FOR_DEBIAN]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labq"
     cache.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
