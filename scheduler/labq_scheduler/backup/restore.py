@@ -1,0 +1,208 @@
+"""The way back: what was saved takes the place of what is there, which is kept beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from labq.errors import BadInputError, ConflictError
+from labq_scheduler.backup.manifest import check
+from labq_scheduler.backup.stack import Stack
+
+PARTS = ("redis", "records", "grafana", "secrets")
+_FILES = {
+    "redis": "redis.rdb",
+    "records": "records.sqlite",
+    "grafana": "grafana.tar",
+    "secrets": "control.tar",
+}
+#: Renames that have begun; what a killed restore left is finished by the next.
+PLAN = ".restore-plan.json"
+
+Rename = tuple[Path, Path]
+
+
+def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, now: float) -> list[Path]:
+    """Put a backup in the place of what is there.
+
+    Args:
+        stack: the control machine.
+        backup: directory of a backup.
+        parts: of ``PARTS``; those that the backup does not hold are left out.
+        force: even when jobs hold nodes, or nobody can say.
+        now: seconds since the epoch; names what is kept.
+
+    Returns:
+        Where what was replaced is kept.
+
+    Raises:
+        BadInputError: the backup is broken, or holds none of these parts.
+        ConflictError: jobs hold nodes, or Redis does not say.
+    """
+    held = check(backup)
+    chosen = [part for part in parts if _FILES[part] in held.entries]
+    if not chosen:
+        raise BadInputError(
+            f"{backup} holds none of {', '.join(parts)}", f"it holds {', '.join(held.entries)}"
+        )
+    if not force:
+        _refuse_at_work(stack)
+    suffix = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    renames = []
+    staged: list[Path] = []
+    try:
+        for part in chosen:
+            more = _STAGE[part](stack, backup / _FILES[part], suffix, staged)
+            renames += more
+        running = sorted(stack.running())
+        stack.stop(running)
+    except BaseException:
+        _remove(staged)
+        raise
+    _write_plan(stack, renames, running)
+    try:
+        for old, new in renames:
+            old.rename(new)
+    except OSError:
+        for old, new in reversed(renames):
+            if new.exists() and not old.exists():
+                new.rename(old)
+        (stack.directory / PLAN).unlink()
+        _remove(staged)
+        stack.start(running)
+        raise
+    (stack.directory / PLAN).unlink()
+    stack.start(running)
+    return [new for old, new in renames if f".replaced-{suffix}" in new.name]
+
+
+def finish(stack: Stack) -> bool:
+    """Finish what a restore that was killed amid its renames began; return whether there was one."""
+    plan = stack.directory / PLAN
+    if not plan.exists():
+        return False
+    said = json.loads(plan.read_text())
+    stack.stop(said["running"])
+    for old, new in said["renames"]:
+        # Each target is moved away before the new one comes: what is done already, shows.
+        if os.path.lexists(old) and not os.path.lexists(new):
+            Path(old).rename(new)
+    plan.unlink()
+    stack.start(said["running"])
+    return True
+
+
+def _refuse_at_work(stack: Stack) -> None:
+    jobs = stack.held_jobs()
+    if jobs is None:
+        raise ConflictError(
+            "Redis does not run, so nobody can say whether jobs run", "start it, or use --force"
+        )
+    if jobs:
+        raise ConflictError(
+            f"jobs hold {jobs} places on nodes: after a restore the lab would know nothing of those that are newer",
+            "drain the nodes and wait, or use --force",
+        )
+
+
+def _write_plan(stack: Stack, renames: list[Rename], running: list[str]) -> None:
+    text = json.dumps({"running": running, "renames": [[str(old), str(new)] for old, new in renames]})
+    temporary = stack.directory / f"{PLAN}.new"
+    with temporary.open("w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(stack.directory / PLAN)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _swap(target: Path, new: Path, suffix: str) -> list[Rename]:
+    away = [(target, target.with_name(f"{target.name}.replaced-{suffix}"))] if target.exists() else []
+    return [*away, (new, target)]
+
+
+def _volume(stack: Stack, name: str) -> Path:
+    found = stack.volume(name)
+    if found is None:
+        raise BadInputError(
+            f"the stack has no volume {name!r}", "start it once: systemctl start labq-control"
+        )
+    return found
+
+
+def _beside(target: Path, staged: list[Path]) -> Path:
+    """Return a new empty directory beside ``target``, with its owner and mode."""
+    new = target.with_name(f"{target.name}.restore")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    staged.append(new)
+    like = target.stat()
+    os.chown(new, like.st_uid, like.st_gid)
+    new.chmod(like.st_mode & 0o7777)
+    return new
+
+
+def _stage_redis(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
+    volume = _volume(stack, "redis")
+    new = _beside(volume, staged)
+    # The name of the one append-only file of Redis 6, whose beginning may be a copy like this one. Redis 7 takes it
+    # over into its directory. A dump.rdb would not be read: append-only files count, even when there are none.
+    _copy(source, new / "appendonly.aof", like=volume)
+    return _swap(volume, new, suffix)
+
+
+def _stage_records(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
+    target = _volume(stack, "labq") / "records.sqlite"
+    new = target.with_name("records.sqlite.restore")
+    staged.append(new)
+    _copy(source, new, like=target.parent)
+    # What was not yet written back belongs to the old one.
+    journals = [target.with_name(f"records.sqlite{end}") for end in ("-wal", "-shm")]
+    away = [(each, each.with_name(f"{each.name}.replaced-{suffix}")) for each in journals if each.exists()]
+    return [*away, *_swap(target, new, suffix)]
+
+
+def _stage_grafana(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
+    volume = _volume(stack, "grafana")
+    new = _beside(volume, staged)
+    with tarfile.open(source) as tar:
+        tar.extractall(new, filter="tar")
+    return _swap(volume, new, suffix)
+
+
+def _stage_secrets(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
+    target = stack.directory / "secrets"
+    new = _beside(target, staged)
+    with tarfile.open(source) as tar:
+        for member in tar.getmembers():
+            folder, _, name = member.name.partition("/")
+            if folder == "secrets" and name and member.isfile():
+                tar.extract(member.replace(name=name), new, filter="tar")
+    return _swap(target, new, suffix)
+
+
+def _copy(source: Path, target: Path, *, like: Path) -> None:
+    shutil.copyfile(source, target)
+    owner = like.stat()
+    os.chown(target, owner.st_uid, owner.st_gid)
+    target.chmod(0o640)
+
+
+_STAGE: dict[str, Callable[[Stack, Path, str, list[Path]], list[Rename]]] = {
+    "redis": _stage_redis,
+    "records": _stage_records,
+    "grafana": _stage_grafana,
+    "secrets": _stage_secrets,
+}
