@@ -27,7 +27,7 @@ class Setting:
     #: "text", "path", "seconds", "bytes", "int", "list" (comma-separated), "secret", "switch" (1 or 0)
     kind: str
     help: str
-    #: which programs read it: "client", "server", "agent", "exporter", "notifier"
+    #: which programs read it: "client", "server", "agent", "exporter", "notifier", "provisioner"
     used_by: tuple[str, ...]
 
     @property
@@ -41,7 +41,7 @@ class Setting:
         return f"{self.env}_FILE" if self.kind == "secret" else ""
 
 
-_C, _S, _A, _E, _N = "client", "server", "agent", "exporter", "notifier"
+_C, _S, _A, _E, _N, _P = "client", "server", "agent", "exporter", "notifier", "provisioner"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("server", "http://127.0.0.1:7580", "text", "Address of the labq server.", (_C, _A)),
@@ -54,7 +54,11 @@ SETTINGS: tuple[Setting, ...] = (
         (_S, _A, _N),
     ),
     Setting(
-        "redis_url", "", "secret", "Redis to use; `labq up` starts its own when this is empty.", (_S, _A, _N)
+        "redis_url",
+        "",
+        "secret",
+        "Redis to use; `labq up` starts its own when this is empty.",
+        (_S, _A, _N, _P),
     ),
     Setting(
         "redis_url_nodes",
@@ -216,7 +220,16 @@ SETTINGS: tuple[Setting, ...] = (
         "Address of Grafana; notices and labq show link to a job's dashboard.",
         (_S, _N),
     ),
-    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E, _N)),
+    Setting(
+        "lab_dir",
+        "/etc/labq/lab",
+        "path",
+        "The lab's inventory, vault and ssh key, on the control machine (mode 0700).",
+        (_P,),
+    ),
+    Setting("playbooks_dir", "", "path", "Playbooks to run instead of those that come with labq.", (_P,)),
+    Setting("provision_timeout", "3h", "seconds", "Time after which a run is cancelled.", (_P,)),
+    Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E, _N, _P)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}
 

@@ -4,6 +4,7 @@ __init__.py    which verb, and what every verb does with errors
 verbs.py       the table of verbs: `labq --help` imports none of them
 parser.py      argparse with our error lines
 flags.py, request.py, project_file.py   submit's flags and labq.toml -> the request
+provisioning.py   a run of the provisioner on a terminal
 following.py   a job's live news on a terminal        progress.py   the bar of packing and uploading
 terminal.py    width, colours                         render/       records -> text; pure
 

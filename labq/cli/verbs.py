@@ -25,6 +25,9 @@ VERBS = {
     "doctor": "check client, server and engine, and say what to do",
     "drain": "admin: place no more jobs on a node",
     "resume": "admin: place jobs on a node again",
+    "node": "admin: make a machine a node of this lab, or take one out",
+    "provision": "admin: make the machines what the inventory says",
+    "inventory": "admin: begin an inventory of the lab's machines",
     "user": "admin: people and their tokens",
     "up": "start labq on this machine",
     "down": "stop labq on this machine; jobs run on",
@@ -39,7 +42,7 @@ MEANT = {
 }  # fmt: skip
 _GROUPS = (
     ("jobs", "submit ls show logs wait why cancel keep fetch note rerun"),
-    ("machines", "nodes top usage notify doctor drain resume user"),
+    ("machines", "nodes top usage notify doctor drain resume node provision inventory user"),
     ("this machine", "up down config completion version"),
 )
 

@@ -6,13 +6,14 @@ from labq.client.config import server_and_token
 from labq.client.jobs import JobList, Jobs
 from labq.client.lab import Lab
 from labq.client.notify import Notify
+from labq.client.provision import Provision
 from labq.client.session import Session
 from labq.client.submitting import Submitting
 
 __all__ = ["Client", "JobList"]
 
 
-class Client(Submitting, Jobs, Lab, Notify):
+class Client(Submitting, Jobs, Lab, Notify, Provision):
     """A labq server, and who you are there. Not for two threads at once."""
 
     def __init__(self, server: str | None = None, token: str | None = None) -> None:

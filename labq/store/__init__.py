@@ -9,6 +9,7 @@ people.py       users and tokens        leader.py  the deciding loop's lease
 usage.py        seconds of GPUs that agents measured
 notices.py      what people are to be told      messages.py  taking messages of an RQ queue (imported where it is used)
 idle.py         what owners of idle jobs were told
+provision.py    runs of the provisioner and their events
 joining.py      one-time tokens of machines that join
 """
 
@@ -24,6 +25,7 @@ from labq.store.leader import LeaderLease
 from labq.store.nodes import NodeStore
 from labq.store.notices import NewNotice, Notice, NoticeStore
 from labq.store.people import PeopleStore, Person
+from labq.store.provision import ProvisionStore
 from labq.store.usage import UsageStore
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "NoticeStore",
     "PeopleStore",
     "Person",
+    "ProvisionStore",
     "StaleError",
     "Store",
     "Submission",
@@ -69,4 +72,5 @@ class Store:
         self.usage = UsageStore(self.connection)
         self.notices = NoticeStore(self.connection)
         self.idle = IdleStore(self.connection)
+        self.provision = ProvisionStore(self.connection)
         self.joining = JoinStore(self.connection)

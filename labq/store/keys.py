@@ -46,7 +46,12 @@ labq:idle:<job>            string  7 days            idle.lua      JSON [attempt
 labq:told:waiting:<job>    string  7 days            waiting.lua   its owner was told that no machine that is up has what it waits for; until one has
 labq:idle:keep:<job>       string  as asked          keep.lua      it is not ended for being idle
 labq:idle:kept:<job>       string  90 days           keep.lua      milliseconds for which it was or is kept, in all
-rq:*                                                  rq           queues `node-<name>` and `control`, workers, messages
+labq:provision:seq         string  for ever          server        last number of a run of the provisioner
+labq:provision:runs        zset    last runs         server        ids of runs, score = id
+labq:provision:run:<id>    hash    180 d at end      provision_*   state, body (JSON, labq/provision.py), cancel (who asked for it)
+labq:provision:events:<id> list    180 d at end      provision_*   JSON events of the run, at most 20,000
+labq:provision:alive       string  10 s              provisioner   some provisioner lives
+rq:*                                                  rq           queues `node-<name>`, `control` and `provision`, workers, messages
 """
 
 from __future__ import annotations
@@ -70,14 +75,19 @@ LEADER = "labq:leader"
 FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
+JOIN = "labq:join:"
 CURSOR = "labq:cursor:"
 MISSED = "labq:missed"
 TOLD_WAITING = "labq:told:waiting:"
 IDLE = "labq:idle:"
 IDLE_KEEP = "labq:idle:keep:"
-JOIN = "labq:join:"
 USAGE_NODES = "labq:usage"
 USAGE = "labq:usage:"
+PROVISION_SEQ = "labq:provision:seq"
+PROVISION_RUNS = "labq:provision:runs"
+PROVISION_RUN = "labq:provision:run:"
+PROVISION_EVENTS = "labq:provision:events:"
+PROVISION_ALIVE = "labq:provision:alive"
 NOTIFY = "labq:notify"
 NOTICE = "labq:notice:"
 NOTICES = "labq:notices:"

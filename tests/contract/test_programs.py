@@ -11,6 +11,7 @@ import pytest
 import labq_exporter.__main__ as exporter
 import labq_scheduler.__main__ as scheduler
 import labq_scheduler.notify.__main__ as notifier
+import labq_scheduler.provision.__main__ as provisioner
 import labq_worker.__main__ as worker
 from labq.program import settings_parser
 from labq.settings import BY_NAME, SETTINGS, Setting, Settings
@@ -22,6 +23,7 @@ PROGRAMS: dict[str, tuple[Parser, Main]] = {
     "agent": (worker.parser, worker.main),
     "exporter": (exporter.parser, exporter.main),
     "notifier": (notifier.parser, notifier.main),
+    "provisioner": (provisioner.parser, provisioner.main),
 }
 every_program = pytest.mark.parametrize("reader", PROGRAMS)
 

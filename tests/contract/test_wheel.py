@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPO = Path(__file__).parents[2]
 
@@ -26,11 +27,28 @@ def test_the_wheel_holds_all_packages_and_their_data(wheel: zipfile.ZipFile) -> 
     for package in ("labq", "labq/cli", "labq/client", "labq/lab", "labq/packing", "labq/store", "labq_scheduler",
                     "labq_scheduler/api", "labq_scheduler/policy", "labq_worker", "labq_exporter"):  # fmt: skip
         assert f"{package}/__init__.py" in names, package
-    for script in ("submit", "move", "leader"):
+    for script in ("submit", "move", "leader", "provision_write", "provision_tell"):
         assert f"labq/store/lua/{script}.lua" in names
-    for unit in ("labq-worker.service", "labq-exporter.service", "labq-docker-stamp.socket"):
+    for unit in (
+        "labq-worker.service",
+        "labq-exporter.service",
+        "labq-provisioner.service",
+        "labq-docker-stamp.socket",
+    ):
         assert f"labq/systemd/{unit}" in names
     assert {"labq/py.typed", "labq_scheduler/py.typed", "labq_worker/py.typed"} <= names
+
+
+def test_the_wheel_holds_the_playbooks_and_what_the_role_control_copies(wheel: zipfile.ZipFile) -> None:
+    names, home = set(wheel.namelist()), "labq_scheduler/provision"
+    plays = {path.relative_to(REPO).as_posix() for path in (REPO / "playbooks").rglob("*.yml")}
+    assert len(plays) > 30
+    assert {f"{home}/{play}" for play in plays} <= names
+    assert f"{home}/playbooks/ansible.cfg" in names
+    variables = (REPO / "playbooks/roles/control/vars/main.yml").read_text()
+    tree = yaml.safe_load(variables.replace("!unsafe ", ""))
+    for wanted in [*tree["control_tree"], *tree["control_scripts"]]:
+        assert [name for name in names if name.startswith(f"{home}/control/{wanted}")], wanted
 
 
 def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,21 +38,33 @@ from labq_scheduler.metrics.parts import Deciding, Parts
 from labq_scheduler.metrics.readings import Readings
 from labq_scheduler.verbs.lab import Lab
 
+#: Seconds between two signs of life of the loop that answers requests.
+TURN = 2.0
 
-def create_app(lab: Lab, loop: Deciding | None = None, metrics_token: str = "") -> FastAPI:
+
+def create_app(
+    lab: Lab,
+    loop: Deciding | None = None,
+    metrics_token: str = "",
+    *,
+    on_turn: Callable[[], None] = lambda: None,
+) -> FastAPI:
     """Return the application over ``lab``.
 
     Args:
         lab: the parts; its board is started by the caller.
         loop: the deciding loop of this process; None = it has none.
         metrics_token: what whoever reads /metrics must send; "" = nothing.
+        on_turn: called every few seconds by the loop that answers requests.
     """
     hub = Hub(lab.board)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.start()
+        turning = asyncio.create_task(_turn(on_turn))
         yield
+        turning.cancel()
         hub.stop()
 
     app = FastAPI(title="labq", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
@@ -69,6 +82,12 @@ def create_app(lab: Lab, loop: Deciding | None = None, metrics_token: str = "") 
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
     _describe(app)
     return app
+
+
+async def _turn(on_turn: Callable[[], None]) -> None:
+    while True:
+        on_turn()
+        await asyncio.sleep(TURN)
 
 
 async def _docs() -> HTMLResponse:

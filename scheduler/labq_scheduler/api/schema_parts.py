@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labq.provision import RunState
 from labq.states import JobState
 
 Schema = dict[str, Any]
@@ -87,10 +88,10 @@ USAGE_ROW: dict[str, Schema] = {
     "outside_busy_gpu_hours": NUMBER,
     "charged_gpu_hours": maybe(NUMBER),
 }
-JOB_SHORT: dict[str, Schema] = {
 PACKAGE: dict[str, Schema] = {
     "name": TEXT, "version": TEXT, "file": TEXT, "sha256": TEXT, "size": text("bytes") | {"type": "integer"},
 }  # fmt: skip
+JOB_SHORT: dict[str, Schema] = {
     "id": text("1042, or 1042.3 for a task of an array"),
     "name": TEXT,
     "owner": TEXT,
@@ -175,4 +176,49 @@ NODE: dict[str, Schema] = {
     "facts": {"type": "object"},
     "jobs": items(TEXT),
     "gpus": items(ref("Gpu")),
+}
+
+PROVISION: dict[str, Schema] = {
+    "playbook": text("site.yml, gpu_nodes.yml, …; without a word site.yml, with host gpu_nodes.yml"),
+    "limit": text("hosts and groups; empty = all of the playbook"),
+    "tags": items(text("a part: docker, labq_worker, …")),
+    "check": BOOL | {"description": "change nothing"},
+    "diff": BOOL | {"description": "tell what changes in files"},
+    "host": maybe(
+        record(
+            "A node to be put into the inventory first.",
+            name=TEXT,
+            address=text("of its sshd; empty = its name"),
+            user=text("to log in as; empty = the inventory's"),
+            port=INT | {"description": "of its sshd; 0 = the inventory's"},
+            labels={"type": "object", "additionalProperties": TEXT},
+            new_key=BOOL | {"description": "it was installed anew: forget its ssh host key"},
+        )
+    ),
+    "dead": BOOL | {"description": "remove_node.yml: the machine is gone and is not asked"},
+}
+RUN: dict[str, Schema] = {
+    "id": TEXT,
+    "by": text("who asked for it"),
+    "state": {"type": "string", "enum": [str(state) for state in RunState]},
+    "created": TIME,
+    "started": maybe(TIME),
+    "ended": maybe(TIME),
+    "waits_for": items(text("id of a run that works on one of its hosts")),
+    "hosts": items(TEXT),
+    "stats": {"type": "object", "description": "by host: ok, changed, failed, unreachable, skipped, seconds"},
+    "failures": items(record("", host=TEXT, role=TEXT, task=TEXT, message=TEXT, next=TEXT)),
+    "note": TEXT,
+    "refused": maybe(record("Why nothing was run.", what=TEXT, next=TEXT)),
+}
+RUN_EVENT: dict[str, Schema] = {
+    "n": INT,
+    "at": TIME,
+    "kind": text("task, host, requirement or say"),
+    "host": TEXT,
+    "role": TEXT,
+    "task": TEXT,
+    "outcome": text("ok, changed, failed, ignored, unreachable or skipped"),
+    "seconds": NUMBER,
+    "message": TEXT,
 }

@@ -135,6 +135,11 @@ def components() -> dict[str, Schema]:
         ),
         "Package": parts.record("A wheel of labq.", **parts.PACKAGE),
         "Token": parts.record("", name=parts.TEXT, token=parts.text("shown once")),
+        "ProvisionRequest": parts.record("What is to be run; all may be left out.", **parts.PROVISION),
+        "Run": parts.record("A run of the provisioner.", **parts.PROVISION, **parts.RUN),
+        "RunNews": parts.record(
+            "", events=parts.items(parts.record("", **parts.RUN_EVENT)), run=parts.ref("Run")
+        ),
         "Health": parts.record("", ok=parts.BOOL),
         "Finding": parts.record("", name=parts.TEXT, ok=parts.BOOL, what=parts.TEXT, next=parts.TEXT),
     }
@@ -216,11 +221,6 @@ def binary(what: str, media: str = "application/octet-stream") -> Schema:
     return {"responses": {"200": {"description": what, "content": {media: {}}}, **parts.ERRORS}}
 
 
-def metrics() -> Schema:
-    """Return the OpenAPI part of the page for Prometheus."""
-    return binary("The text format of Prometheus, or OpenMetrics.", "text/plain") | {"security": []}
-
-
 def join() -> Schema:
     """Return the OpenAPI part of joining: the token is in the body."""
     return body("JoinRequest", "Joined", 201) | {"security": []}
@@ -229,6 +229,11 @@ def join() -> Schema:
 def package() -> Schema:
     """Return the OpenAPI part of a wheel's bytes."""
     return binary("The wheel.", "application/zip") | {"security": []}
+
+
+def metrics() -> Schema:
+    """Return the OpenAPI part of the page for Prometheus."""
+    return binary("The text format of Prometheus, or OpenMetrics.", "text/plain") | {"security": []}
 
 
 def usage_query() -> Schema:
@@ -240,6 +245,20 @@ def usage_query() -> Schema:
         "user": "only this person's use",
     }
     return _asking(answer("Usage"), rows)
+
+
+def runs_query() -> Schema:
+    """Return the OpenAPI part of the list of runs."""
+    return _asking(answer("Run", many=True), {"limit": "at most so many, 20 by default, at most 200"})
+
+
+def run_events() -> Schema:
+    """Return the OpenAPI part of what happened in a run."""
+    rows = {
+        "after": "number of the last event that is known; 0 = none",
+        "wait": "seconds to wait for the next, at most 60",
+    }
+    return _asking(answer("RunNews"), rows)
 
 
 def context_head() -> Schema:

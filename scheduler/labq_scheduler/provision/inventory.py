@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 
 from labq.errors import BadInputError, closest
+from labq.inventory import GROUP, node_text
 from labq.provision_request import NewNode
 from labq_scheduler.provision.places import LabDir
 
-GROUP = "gpu_nodes"
 #: Seconds within which ansible reads an inventory; it takes one.
 ANSWER = 120.0
 
@@ -30,24 +30,6 @@ class Meant:
 
     hosts: tuple[str, ...]
     tags: tuple[str, ...]
-
-
-def node_file_text(node: NewNode) -> str:
-    """Return what is written into the inventory for a node. Pure."""
-    said: dict[str, Any] = {}
-    if node.address:
-        said["ansible_host"] = node.address
-    if node.port:
-        said["ansible_port"] = node.port
-    if node.user:
-        said["ansible_user"] = node.user
-    if node.labels:
-        said["labq_node_labels"] = dict(node.labels)
-    body = yaml.safe_dump({GROUP: {"hosts": {node.name: said}}}, sort_keys=False, allow_unicode=True)
-    return (
-        f"# {node.name}: written by `labq node add`, yours to edit. Variables that hold for all nodes stand in ../lab.yml.\n"
-        f"{body}"
-    )
 
 
 def read_node_file(text: str, name: str) -> dict[str, Any]:
@@ -79,7 +61,7 @@ def write_node(lab: LabDir, node: NewNode) -> bool:
     path = lab.nodes / f"{node.name}.yml"
     if path.exists():
         there = read_node_file(path.read_text(), node.name)
-        wanted = yaml.safe_load(node_file_text(node))[GROUP]["hosts"][node.name]
+        wanted = yaml.safe_load(node_text(node))[GROUP]["hosts"][node.name]
         for key, value in wanted.items():
             if there.get(key) != value:
                 raise BadInputError(
@@ -89,7 +71,7 @@ def write_node(lab: LabDir, node: NewNode) -> bool:
         return False
     lab.nodes.mkdir(mode=0o700, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(node_file_text(node))
+    temporary.write_text(node_text(node))
     temporary.chmod(0o600)
     temporary.replace(path)
     return True

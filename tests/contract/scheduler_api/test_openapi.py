@@ -102,3 +102,14 @@ def test_an_attempt_has_just_the_keys_that_are_described() -> None:
 
     attempt = Attempt(1, "n1", (), "l", None, 1.0, 0, EndReason.COMPLETED, "Over.")
     assert set(attempt_view(attempt)) == described("Attempt")
+
+
+def test_a_run_of_the_provisioner_has_just_the_keys_that_are_described() -> None:
+    from labq.provision import Run, RunEvent
+    from labq.provision_request import Request
+
+    run = Run("1", Request("site.yml"), "hana", 0.0)
+    assert set(run.view()) == described("Run")
+    assert set(run.request.to_json()) == described("ProvisionRequest")
+    news = schemas.components()["RunNews"]["properties"]["events"]["items"]["properties"]
+    assert set(RunEvent(0.0, "task").to_json(1)) == set(news)
