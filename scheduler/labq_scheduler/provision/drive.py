@@ -57,7 +57,7 @@ def drive(desk: Desk, tools: Tools) -> Run:
             note = f"a fault of labq ({type(error).__name__}); the log of labq-provisioner has the traceback"
             desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=note))
     finally:
-        end_orphans(desk.run.id)  # ssh keeps its connections for a minute
+        end_orphans(directory)  # ssh keeps its connections for a minute
         driver.tidy_up(directory)
         desk.close()
     return desk.run
@@ -81,7 +81,7 @@ def _drive(desk: Desk, tools: Tools, directory: Path) -> None:
             desk.write(desk.run.moved(RunState.CANCELLED, ended=now(), note="cancelled before anything ran"))
             return
         for left in locks.left:
-            end_orphans(left)
+            end_orphans(lab.run(left))
         if request.host is not None:
             _add(desk, lab, request.host)
             inventory.resolve(driver.BINARIES, lab, playbook, request.limit, request.tags, env)

@@ -71,7 +71,7 @@ def environment(lab: LabDir, playbooks: Path, run_id: str, scratch: Path) -> dic
         "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
-        MARK: run_id,
+        MARK: str(lab.run(run_id)),
         "LABQ_LAB_DIR": str(lab.root),
         "ANSIBLE_HOME": str(scratch / "home"),
         "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),

@@ -6,19 +6,24 @@ import os
 import signal
 from pathlib import Path
 
-#: Variable in the environment of all that a run starts on this machine; its value is the run's id.
+#: Variable in the environment of all that a run starts on this machine; its value is the run's directory:
+#: two labs may have a run of the same number, and their provisioners may share a machine.
 MARK = "LABQ_PROVISION_RUN"
 
 
-def end_orphans(run_id: str, proc: Path = Path("/proc")) -> int:
+def end_orphans(run: Path, proc: Path = Path("/proc")) -> int:
     """End what still gives orders for a run: ansible and its ssh. Return how many processes that were.
+
+    Args:
+        run: directory of the run.
+        proc: where processes are seen.
 
     What works on this machine for it (an apt that a play began here) is left to end by itself, as it is on the
     machines that ssh reached: half an installation is worse than one that nobody waits for.
     """
     ended = 0
     for path in proc.iterdir():
-        if path.name.isdigit() and int(path.name) != os.getpid() and _orders(path, run_id):
+        if path.name.isdigit() and int(path.name) != os.getpid() and _orders(path, run):
             try:
                 os.kill(int(path.name), signal.SIGKILL)
                 ended += 1
@@ -27,9 +32,9 @@ def end_orphans(run_id: str, proc: Path = Path("/proc")) -> int:
     return ended
 
 
-def _orders(path: Path, run_id: str) -> bool:
+def _orders(path: Path, run: Path) -> bool:
     try:
-        marked = f"{MARK}={run_id}".encode() in (path / "environ").read_bytes().split(b"\0")
+        marked = f"{MARK}={run}".encode() in (path / "environ").read_bytes().split(b"\0")
         words = (path / "cmdline").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile, or is another's
         return False

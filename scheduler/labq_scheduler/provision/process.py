@@ -82,7 +82,7 @@ class Provisioner:
 
     def bury(self, run: Run) -> None:
         """End a run whose driver died; say what may still be going on."""
-        ended = end_orphans(run.id)
+        ended = end_orphans(self._lab.run(run.id))
         driver.tidy_up(self._lab.run(run.id))
         tally = Tally(run.hosts, str(self._lab.root))
         number = 0
