@@ -57,7 +57,10 @@ def build_wheel(target: Path, version: str = "") -> Path:
     source = REPO
     if version:
         source = target / f"source-{version}"
-        ignore = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "dist", "build")
+        # Not all that begins with a dot: .dockerignore and .env.example go into the wheel.
+        ignore = shutil.ignore_patterns(
+            ".git", ".venv", ".*cache*", ".hypothesis", "__pycache__", "tests", "docs", "dist", "build"
+        )
         shutil.copytree(REPO, source, ignore=ignore)
         about = source / "labq" / "__init__.py"
         lines = about.read_text().splitlines()
