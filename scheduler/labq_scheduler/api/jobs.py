@@ -48,7 +48,7 @@ async def check_job(request: Request, _person: User) -> Response:
 
 
 def _check(lab: Lab, body: Any) -> Response:
-    return json_answer(checking.check(lab, submit.parse(body, lab.site)))
+    return json_answer(checking.check(lab, submit.parse(body, lab.site, asking=True)))
 
 
 @router.get("/v1/jobs", openapi_extra=schemas.jobs_query())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from labq.errors import closest
 from labq.gpu_request import GpuRequest
 from labq.limits import resolve_cpus, resolve_memory
 from labq.node import Node
@@ -34,8 +35,7 @@ def nearest_fit(spec: JobSpec, nodes: Sequence[Node]) -> str | None:
         return None
     allowed = [node for node in nodes if constraints_hold(spec, node)]
     if not allowed:
-        names = ", ".join(node.name for node in nodes) or "none"
-        return f"no node satisfies {' '.join(spec.nodes)}; nodes: {names} (labels: labq nodes --json)"
+        return _nearest_node(spec, nodes)
     if not any(Room.empty(node).fit(replace(spec, cpus=0.01, memory=1)) for node in allowed):
         return _nearest_gpus(spec.gpus, allowed)
     fitting = [node for node in allowed if Room.empty(node).fit(replace(spec, cpus=0.01, memory=1))]
@@ -43,6 +43,20 @@ def nearest_fit(spec: JobSpec, nodes: Sequence[Node]) -> str | None:
     wants = f"{resolve_cpus(spec, best):g} cores and {about_bytes(resolve_memory(spec, best))} of memory"
     has = f"{best.cpus:g} cores and {about_bytes(best.memory)}"
     return f"no node with such GPUs has {wants}; the largest, {best.name}, has {has}"
+
+
+def _nearest_node(spec: JobSpec, nodes: Sequence[Node]) -> str:
+    names = [node.name for node in nodes]
+    labels = sorted({f"{key}={value}" for node in nodes for key, value in node.labels.items()})
+    hints = []
+    for wanted in spec.nodes:
+        if not any(node.matches(wanted) for node in nodes):
+            near = closest(wanted, labels if "=" in wanted else names)
+            hints.append(f"did you mean {near}? " if near else "")
+    return (
+        f"no node satisfies {' '.join(spec.nodes)}; {''.join(hints)}nodes: {', '.join(names) or 'none'}; "
+        f"labels: {', '.join(labels) or 'none'}"
+    )
 
 
 def _nearest_gpus(request: GpuRequest, nodes: Sequence[Node]) -> str:

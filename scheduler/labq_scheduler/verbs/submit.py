@@ -40,8 +40,13 @@ class Request:
     warnings: tuple[str, ...]
 
 
-def parse(body: Any, site: Site) -> Request:
+def parse(body: Any, site: Site, *, asking: bool = False) -> Request:
     """Return the request that ``body`` says, within the site's limits. Pure.
+
+    Args:
+        body: JSON.
+        site: what the site allows.
+        asking: nothing will be made of it, so secrets need no values.
 
     Raises:
         BadInputError: quoting what is not legal; never the value of a secret.
@@ -52,7 +57,9 @@ def parse(body: Any, site: Site) -> Request:
     asked = JobSpec.from_wire(body["spec"])
     spec = within_site(asked, site)
     indices = None if body.get("array") is None else parse_array(body["array"])
-    return Request(spec, indices, check_secrets(spec, body.get("secrets")), _of_its_end(asked, spec))
+    given = body.get("secrets")
+    values = {} if asking and not given else check_secrets(spec, given)
+    return Request(spec, indices, values, _of_its_end(asked, spec))
 
 
 def submit(

@@ -87,6 +87,9 @@ def test_check_says_where_it_would_run_and_makes_nothing(alice: httpx.Client) ->
     assert alice.post("/v1/jobs:check", json={"spec": {"image": "busybox", "gpus": "2"}}).json() == {
         "why": None, "fits": ["n1"], "warnings": [],
     }  # fmt: skip
+    secret = {"image": "busybox", "secrets": ["TOKEN"]}
+    assert alice.post("/v1/jobs:check", json={"spec": secret}).json()["fits"] == ["n1"]
+    assert alice.post("/v1/jobs", json={"spec": secret}).status_code == 422
     no = alice.post("/v1/jobs:check", json={"spec": {"image": "busybox", "gpus": "h100:1"}}).json()
     assert no["fits"] == []
     assert "h100" in no["why"]
