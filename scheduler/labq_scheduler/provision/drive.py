@@ -96,9 +96,9 @@ def _wait(desk: Desk, locks: HostLocks, hosts: tuple[str, ...]) -> bool:
         if held != told:
             told = held
             waits = tuple(holder for holder in held.values() if holder)
-            desk.write(replace(desk.run, hosts=hosts, waits_for=waits))
             for host, holder in held.items():
                 desk.tell(_say(f"{host} is being worked on by run {holder or '?'}; this one waits for that"))
+            desk.write(replace(desk.run, hosts=hosts, waits_for=waits))
         if desk.cancelled():
             return False
         threading.Event().wait(AGAIN)
@@ -141,7 +141,7 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
         f"{who} was seen for the first time, its ssh key is {print_}"
         for who, print_ in hostkeys.new(known, lab.known_hosts)
     ]
-    failures = tally.failures(stats) if state is RunState.FAILED else ()
+    failures = tally.failures(outcome.stats) if state is RunState.FAILED else ()
     if outcome.stats is None:
         notes.append(still_running(tally.busy()))
     if outcome.status == "timeout":

@@ -8,6 +8,7 @@ environment goes to each program that a play starts here, so no secret is in it.
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import shlex
 import shutil
@@ -169,11 +170,14 @@ def play(
         given["tags"] = ",".join(tags)
     if variables:
         given["extravars"] = dict(variables)
+    # From a file: the same given as an argument counts for nothing unless the file is there (ansible-runner 2.4.3).
+    settings = {"pexpect_timeout": LOOK, "job_timeout": int(timeout), "suppress_output_file": True}
+    (directory / "env").mkdir(mode=0o700, exist_ok=True)
+    (directory / "env" / "settings").write_text(json.dumps(settings))
     ran = ansible_runner.run(
         private_data_dir=str(directory), project_dir=str(playbook.parent), playbook=playbook.name,
         inventory=str(lab.inventory), ident="artifacts", envvars=dict(env), cmdline=shlex.join(arguments) or None,
-        settings={"pexpect_timeout": LOOK, "job_timeout": int(timeout), "suppress_output_file": True}, suppress_env_files=True, quiet=True,
-        event_handler=handle, cancel_callback=cancelled, **given,
+        suppress_env_files=True, quiet=True, event_handler=handle, cancel_callback=cancelled, **given,
     )  # fmt: skip
     outcome.rc, outcome.status = int(ran.rc if ran.rc is not None else 254), str(ran.status)
     if outcome.rc == 127:

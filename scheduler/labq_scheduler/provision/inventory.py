@@ -165,7 +165,7 @@ def read_listing(text: str) -> Meant:
             inside = False
         if match := re.search(r"TAGS: \[(.*)\]\s*$", line):
             tags.update(dict.fromkeys(word.strip() for word in match[1].split(",") if word.strip()))
-    return Meant(tuple(hosts), tuple(sorted(tags)))
+    return Meant(tuple(sorted(hosts)), tuple(sorted(tags)))
 
 
 def read_graph(text: str) -> tuple[list[str], list[str]]:

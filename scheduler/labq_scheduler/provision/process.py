@@ -97,7 +97,7 @@ class Provisioner:
         text = ". ".join(part for part in notes if part) + ". " + still_running(tally.busy())
         stats = tally.stats(None)
         end = run.moved(
-            RunState.FAILED, ended=now(), stats=stats, failures=tally.failures(stats), note=text.strip()
+            RunState.FAILED, ended=now(), stats=stats, failures=tally.failures(None), note=text.strip()
         )
         try:
             self._store.provision.write(run, end)

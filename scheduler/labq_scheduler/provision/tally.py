@@ -82,12 +82,21 @@ class Tally:
             for host in names
         }
 
-    def failures(self, stats: Mapping[str, HostStats]) -> tuple[Failure, ...]:
-        """Return the failures that count: not those that the play itself took care of (rescue)."""
-        return tuple(
-            one for one in self._failures
-            if one.host not in stats or stats[one.host].failed or stats[one.host].unreachable
-        )  # fmt: skip
+    def failures(self, said: Mapping[str, Any] | None) -> tuple[Failure, ...]:
+        """Return the failures that count: not those that the play itself took care of (rescue).
+
+        Args:
+            said: ansible's own count; None = it did not come to an end.
+        """
+        # What was rescued came before what ended the host's part, so the first ones of a host are left out.
+        left = dict((said or {}).get("rescued") or {})
+        found = []
+        for one in self._failures:
+            if left.get(one.host, 0):
+                left[one.host] -= 1
+            else:
+                found.append(one)
+        return tuple(found)
 
     def _counted(self, host: str) -> HostStats:
         counts = self._counts[host]
