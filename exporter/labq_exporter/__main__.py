@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from labq import __version__
 from labq.program import exit_status, set_up_logging, settings_parser
+from labq.sdnotify import under_systemd
 from labq.settings import Settings
 from labq.variables import check_variables, read_files
 from labq_exporter.config import read_config
@@ -61,14 +62,17 @@ def _run(settings: Settings) -> None:
     # sets an Event can meet this thread inside that Event.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     web_config = WebConfig(config.web_config) if config.web_config is not None else None
-    exporter = Exporter(config)
+    supervised = under_systemd()
+    exporter = Exporter(config, supervised)
     web = Web(config.host, config.port, web_config, page=exporter.page, healthy=exporter.healthy)
     exporter.start()
     web.start()
     logging.getLogger(__name__).info(
         "labq-exporter %s answers at %s://%s:%d/metrics", __version__, web.scheme, config.host, web.port
     )
+    supervised.ready(f"answers at {web.scheme}://{config.host}:{web.port}/metrics")
     signal.sigwait(ENDS)
+    supervised.stopping()
     web.stop()
     exporter.stop()
 

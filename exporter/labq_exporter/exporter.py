@@ -25,6 +25,7 @@ from labq.holding.nvml import Nvml
 from labq.holding.reading import GpuReading
 from labq.holding.seal import SealKey
 from labq.holding.watch import GpuWatch
+from labq.sdnotify import Supervised
 from labq_exporter.cgroup_usage import Cgroups
 from labq_exporter.collecting import Collecting
 from labq_exporter.config import ExporterConfig
@@ -40,20 +41,28 @@ log = logging.getLogger(__name__)
 SLOW = 10.0
 #: Seconds that a part may take to end: a service that is stopped should stop.
 END = 1.0
+#: Seconds, besides three intervals, after which a look hangs. It waits for no driver and no engine, only for /proc and
+#: its own state file.
+HANGS = 60.0
 _PCI = Path("/sys/bus/pci/devices")
 
 
 class Exporter:
     """The parts of one exporter."""
 
-    def __init__(self, config: ExporterConfig) -> None:
+    def __init__(self, config: ExporterConfig, supervised: Supervised | None = None) -> None:
         """Take the state file; nothing is asked before :meth:`start`.
+
+        Args:
+            config: what it was told.
+            supervised: how systemd sees this process; None = it does not.
 
         Raises:
             ConflictError: another exporter runs with this run_dir.
             UnavailableError: run_dir cannot be written.
         """
         self._config = config
+        self._supervised = supervised or Supervised()
         self._state = State(config.run_dir)
         self._totals = self._state.load(now())
         self._watch = GpuWatch(Nvml(), config.interval)
@@ -120,7 +129,9 @@ class Exporter:
 
     def _run(self) -> None:
         self._containers.wait_listed(self._stop)
+        pulse = self._supervised.loop("look", HANGS + 3.0 * self._config.interval)
         while True:
+            pulse.beat()
             last = self._stop.is_set()
             began = monotonic()
             try:

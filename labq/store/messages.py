@@ -107,6 +107,7 @@ class QueueWorker(SimpleWorker):
     obeyed: Mapping[str, tuple[type, ...]]
     handlers: Mapping[str, Handler]
     on_stop: Callable[[], None]
+    on_turn: Callable[[], None]
 
     def subscribe(self) -> None:
         """Listen to no commands: stop and kill come through labq, from who may give them."""
@@ -128,7 +129,8 @@ class QueueWorker(SimpleWorker):
             super().set_state("idle", pipeline)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Renew the registration; not with each message, it lasts two minutes."""
+        """Renew the registration; not with each message, it lasts two minutes. RQ calls this at each turn."""
+        self.on_turn()
         if monotonic() - self._last_beat >= BEAT:
             self._last_beat = monotonic()
             super().heartbeat(timeout, pipeline)
@@ -187,6 +189,7 @@ class TakeWork:
         on_stop: Callable[[], None],
         *,
         alone: bool = True,
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -198,19 +201,21 @@ class TakeWork:
             on_stop: called in the signal handler; must return at once.
             alone: nobody else reads this queue: what a killed reader had taken is put back at once, and its
                 registration forgotten. Otherwise a message that was taken is lost with its reader: it was a hint.
+            on_turn: called at each turn: after each wait for a message, and each try to reach Redis.
         """
         self._redis = redis.Redis.from_url(
             redis_url, socket_connect_timeout=5, socket_timeout=WORKER_TTL, health_check_interval=30
         )
         self._queue, self._name, self._alone = queue, name, alone
         self._handlers = handlers
-        self._on_stop = on_stop
+        self._on_stop, self._on_turn = on_stop, on_turn
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Listen; returns after SIGTERM or SIGINT. Only in the main thread (signals)."""
         told = False
         while not self._stopped.is_set():
+            self._on_turn()
             try:
                 self._listen_once()
                 told = False
@@ -243,7 +248,7 @@ class TakeWork:
         )
         worker.obeyed = {function: types for function, (_, types) in self._handlers.items()}
         worker.handlers = {function: handler for function, (handler, _) in self._handlers.items()}
-        worker.on_stop = self._stop_soon
+        worker.on_stop, worker.on_turn = self._stop_soon, self._on_turn
         worker.work(logging_level=None)
 
     def _take_back(self, queue: Queue) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from labq.clock import monotonic, now
 from labq.errors import UnavailableError
@@ -69,6 +70,8 @@ class Loop:
         self._idle = IdleWatch(store, messages, idle or IdleRules(None, None))
         #: what it did, for the metrics
         self.passes = Passes()
+        #: called at each turn, whether it leads or not and whether Redis answers or not
+        self.on_turn: Callable[[], None] = lambda: None
         self._lease = LeaderLease(store.connection, LEASE)
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -101,6 +104,7 @@ class Loop:
         fence: int | None = None
         renewed = -1e9
         while not self._stop.is_set():
+            self.on_turn()
             self._wake.clear()
             self._notice_a_stop(now())
             try:

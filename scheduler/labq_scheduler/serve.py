@@ -11,6 +11,7 @@ from types import FrameType
 from labq.clock import monotonic
 from labq.errors import BadInputError, UnavailableError
 from labq.node import Gpu
+from labq.sdnotify import Supervised, under_systemd
 from labq.settings import Settings
 from labq.store import Store
 from labq_scheduler.board import Board
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 PARTS = ("api", "loop")
 #: Seconds that open requests have to end when the server stops.
 GRACE = 1
+#: Seconds after which a turn of the deciding loop hangs: it asks Redis many things, and waits 15 s for one answer, tried
+#: four times, before it gives the turn up.
+HANGS = 300.0
 
 
 def make_lab(settings: Settings) -> Lab:
@@ -63,9 +67,10 @@ def make_lab(settings: Settings) -> Lab:
 class Stopper:
     """SIGTERM and SIGINT as an event, with something to call at once."""
 
-    def __init__(self) -> None:
-        """Take the signals."""
+    def __init__(self, supervised: Supervised) -> None:
+        """Take the signals; systemd is told when one came."""
         self.event = threading.Event()
+        self._supervised = supervised
         self.on_stop: Callable[[], None] = lambda: None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
@@ -73,6 +78,7 @@ class Stopper:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.event.set()
         self.on_stop()
+        self._supervised.stopping()
 
 
 def serve(settings: Settings, only: str | None = None) -> None:
@@ -87,8 +93,11 @@ def serve(settings: Settings, only: str | None = None) -> None:
     """
     port, host = settings.number("port"), settings.text("host")
     grace = settings.seconds("node_grace") or 120.0
+    supervised = under_systemd()
     lab = make_lab(settings)
-    stopper = Stopper()
+    stopper = Stopper(supervised)
+    # Not when Redis answers: whoever starts the unit does not wait for that.
+    supervised.ready("waits for Redis")
     if not wait_for_redis(lab.store, stopper.event):
         return
     lab.store.jobs.set_keep(lab.site.keep_jobs)
@@ -101,7 +110,9 @@ def serve(settings: Settings, only: str | None = None) -> None:
     follower = UsageFollower(lab.store, lab.ledger, None if only == "loop" else lab.history)
     follower.start()
     running.append(follower.stop)
+    supervised.does(lambda: _doing(lab))
     if loop is not None:
+        loop.on_turn = supervised.loop("decide", HANGS).beat
         loop.start()
         running.append(loop.stop)
     lab.board.start()
@@ -113,7 +124,7 @@ def serve(settings: Settings, only: str | None = None) -> None:
         else:
             from labq_scheduler.web import run_web
 
-            run_web(lab, host, port, stopper, loop, settings.text("metrics_token"))
+            run_web(lab, host, port, stopper, loop, settings.text("metrics_token"), supervised)
     finally:
         _stop_all(running)
         lab.history.close()
@@ -133,6 +144,11 @@ def wait_for_redis(store: Store, stop: threading.Event) -> bool:
         else:
             return True
     return False
+
+
+def _doing(lab: Lab) -> str:
+    counts = lab.board.counts() if lab.board.loaded else {}
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "serves; no jobs"
 
 
 def _start_helpers(lab: Lab, settings: Settings) -> list[Callable[[], None]]:

@@ -10,16 +10,25 @@ import sys
 import uvicorn
 
 from labq.errors import BadInputError
+from labq.sdnotify import Supervised
 from labq_scheduler.api.app import create_app
 from labq_scheduler.loop import Loop
 from labq_scheduler.serve import GRACE, Stopper
 from labq_scheduler.verbs.lab import Lab
 
 log = logging.getLogger(__name__)
+#: Seconds after which the loop that answers requests hangs: nothing in it waits for anybody.
+HANGS = 60.0
 
 
 def run_web(
-    lab: Lab, host: str, port: int, stopper: Stopper, loop: Loop | None, metrics_token: str = ""
+    lab: Lab,
+    host: str,
+    port: int,
+    stopper: Stopper,
+    loop: Loop | None,
+    metrics_token: str,
+    supervised: Supervised,
 ) -> None:
     """Serve until a signal.
 
@@ -30,12 +39,13 @@ def run_web(
         stopper: says when to stop.
         loop: the deciding loop of this process; None = it has none.
         metrics_token: what a scraper must send; "" = nothing.
+        supervised: how systemd sees this process.
 
     Raises:
         BadInputError: the address cannot be used.
     """
     listener = listen(host, port)
-    app = create_app(lab, loop, metrics_token)
+    app = create_app(lab, loop, metrics_token, on_turn=lambda: supervised.loop("requests", HANGS).beat())
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labq.program import exit_status, set_up_logging, settings_parser
+from labq.sdnotify import under_systemd
 from labq.settings import Settings
 from labq.variables import check_variables, read_files
 from labq_worker import machine
@@ -103,7 +104,7 @@ def _run(settings: Settings) -> None:
     # Late: docker and rq take a quarter of a second to import, and --help needs neither.
     from labq_worker.agent import Agent
 
-    Agent(config).run()
+    Agent(config, under_systemd()).run()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from labq import __version__
 from labq.clock import now
 from labq.errors import UnavailableError
 from labq.node import Gpu, Node
+from labq.sdnotify import Supervised
 from labq.store import Store
 from labq.store.messages import TakeWork
 from labq.wire import queue_name
@@ -48,13 +49,20 @@ SAMPLE = 2.0
 FIRST_LOOK = 5.0
 #: Seconds after which a process that was told to end does so, whatever it still waits for.
 LAST_MOMENT = 1.5
+#: Seconds within which a loop comes round, or it hangs. Longer than what may keep it: the engine's 120 s for one answer
+#: (containers.py), several times in a row; Redis' 60 s for one message (store/messages.py), tried four times.
+MESSAGES_LIMIT, WORK_LIMIT = 600.0, 900.0
 
 
 class Agent:
     """One node's agent. Nothing in it must survive: labels and Redis say all."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, supervised: Supervised | None = None) -> None:
         """Connect to the engine and to Redis, waiting for both.
+
+        Args:
+            config: what it was told.
+            supervised: how systemd sees this process; None = it does not.
 
         Raises:
             ConflictError: another agent uses the data directory.
@@ -63,6 +71,9 @@ class Agent:
         self.config = config
         check_data_dir(config)
         self._lock = take_data_dir(config.data_dir, config.name)
+        self._supervised = supervised or Supervised()
+        # Not when engine and Redis answer: whoever starts the unit does not wait for those.
+        self._supervised.ready("waits for the Docker engine and Redis")
         agent = machine.agent_id(config.data_dir, secrets.token_hex(8))
         attempts = Attempts()
         notes = LeaseNotes(config, agent, attempts)
@@ -110,7 +121,6 @@ class Agent:
         tasks.use(self)
         name = self.config.name
         queue = queue_name(name)
-        take_work = TakeWork(self.config.redis_url, queue, name, tasks.OBEYED, on_stop=self._leave_soon)
         until_it_answers(lambda: self.reconcile(sure=True), "reconcile containers and leases")
         if self.use is not None:
             # Before the node takes work: what goes on on its GPUs must be known.
@@ -120,12 +130,18 @@ class Agent:
                     "the GPUs have not been looked at within %g s; until then they get no jobs", FIRST_LOOK
                 )
         until_it_answers(self.heartbeat.register, "register this node")
+        self.heartbeat.on_turn = self._supervised.loop("heartbeat", WORK_LIMIT).beat
         self.heartbeat.start()
         for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
             threading.Thread(target=work, name=name, daemon=True).start()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
         node = self.heartbeat.node
         log.info("node %s: %g cores, %d GPUs", node.name, node.cpus, len(node.gpus))
+        self._supervised.does(self._doing)
+        take_work = TakeWork(
+            self.config.redis_url, queue, self.config.name, tasks.OBEYED, on_stop=self._leave_soon,
+            on_turn=self._supervised.loop("messages", MESSAGES_LIMIT).beat,
+        )  # fmt: skip
         take_work.run()
         if self.use is not None:
             self.use.stop()  # its last rows of use
@@ -153,8 +169,15 @@ class Agent:
         with self._reconciling:
             self._reconciler.run(sure=sure)
 
+    def _doing(self) -> str:
+        jobs, gpus = len(self.context.attempts.all()), len(self.heartbeat.node.gpus)
+        heard = "" if self.heartbeat.heard is not False else "; Redis does not answer"
+        return f"node {self.config.name}: {jobs} jobs in work, {gpus} GPUs{heard}"
+
     def _keep_reconciling(self) -> None:
+        pulse = self._supervised.loop("reconcile", WORK_LIMIT)
         while True:
+            pulse.beat()
             self._look_now.wait(RECONCILE)
             self._look_now.clear()
             try:
@@ -201,6 +224,7 @@ class Agent:
         last_moment.daemon = True
         last_moment.start()
         self.heartbeat.stop()
+        self._supervised.stopping()
 
 
 def _gpus(config: AgentConfig, use: GpuUse | None) -> tuple[Gpu, ...]:

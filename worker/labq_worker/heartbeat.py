@@ -56,6 +56,10 @@ class Heartbeat:
         self._use = use
         self._each_beat = each_beat
         self._before_registering = before_registering
+        #: called before each beat
+        self.on_turn: Callable[[], None] = lambda: None
+        #: whether the store answered the last beat; None = there was none yet
+        self.heard: bool | None = None
         self._stop = threading.Event()
 
     def register(self) -> None:
@@ -73,11 +77,13 @@ class Heartbeat:
     def _beat(self) -> None:
         told = False
         while not self._stop.is_set():
+            self.on_turn()
             try:
                 self._each_beat()
                 self._beat_once()
-                told = False
+                told, self.heard = False, True
             except UnavailableError as error:
+                self.heard = False
                 if not told:
                     log.warning("heartbeat: %s", error.what)
                 told = True

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from labq.clock import monotonic
 from labq.errors import BadInputError, UnavailableError
+from labq.sdnotify import under_systemd
 from labq.settings import Settings
 from labq.store import Store
 from labq.store.messages import TakeWork
@@ -25,6 +26,8 @@ from labq_scheduler.notify.webhook import Webhook
 from labq_scheduler.targets import address_of
 
 log = logging.getLogger(__name__)
+#: Seconds after which taking messages hangs: one is waited for 60 s (store/messages.py), tried four times.
+HANGS = 600.0
 
 
 def run(settings: Settings) -> None:
@@ -49,14 +52,21 @@ def run(settings: Settings) -> None:
     follower = Follower(store, token, list(senders), Dispatcher(url).deliver)
     stopped = threading.Event()
     handlers = {DELIVER: (deliverer.hand_over, (str,))}
-    work = TakeWork(url, CONTROL_QUEUE, "notifier", handlers, stopped.set, alone=False)
+    supervised = under_systemd()
+    supervised.ready("waits for Redis")
     _wait_for_redis(store, stopped)
     stops = _listen_to_slack(settings, store)
     follower.start()
+    supervised.does(lambda: f"tells people by {', '.join(senders)}")
+    work = TakeWork(
+        url, CONTROL_QUEUE, "notifier", handlers, stopped.set, alone=False,
+        on_turn=supervised.loop("messages", HANGS).beat,
+    )  # fmt: skip
     log.info("telling people by %s", ", ".join(senders))
     try:
         work.run()
     finally:
+        supervised.stopping()
         follower.stop()
         for stop in stops:
             stop()
