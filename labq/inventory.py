@@ -6,7 +6,7 @@ They are YAML with each value written as JSON, which YAML reads alike: nothing n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labq.errors import BadInputError
@@ -138,10 +138,4 @@ def host_lines(text: str) -> list[str]:
 
 
 def _quoted(value: object) -> str:
-    if isinstance(value, Mapping):
-        return (
-            "{"
-            + ", ".join(f"{key}: {json.dumps(one, ensure_ascii=False)}" for key, one in value.items())
-            + "}"
-        )
     return json.dumps(value, ensure_ascii=False)

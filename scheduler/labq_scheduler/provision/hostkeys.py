@@ -27,7 +27,7 @@ def fingerprint(key: str) -> str:
     """Return the fingerprint of a key in base64.
 
     >>> fingerprint("AAAA")
-    'SHA256:cJ6AyISHoktuFOWhaFo+TtHnq6PBpaZuZWPpKPSQ5bo'
+    'SHA256:cJ6AyISHokEeHuTfufIqhhSS0gxHZRUMDHlKvXD4FHw'
     """
     try:
         digest = hashlib.sha256(base64.b64decode(key)).digest()

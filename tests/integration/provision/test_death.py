@@ -1,0 +1,51 @@
+"""What dies, and what becomes of the runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from support.provisioning import Lab
+from support.waiting import wait_for
+
+from labq.provision import RunState
+from labq.provision_request import Request
+
+
+def test_a_run_outlives_the_service_that_was_killed(lab: Lab) -> None:
+    run_id = lab.ask("slow.yml", limit="a")
+    lab.began(run_id, "Install something large")
+    lab.end(signal.SIGKILL)
+    (lab.scratch / "go").touch()
+    run = lab.ended(run_id)  # nobody else is there to end it
+    assert (run.state, run.stats["a"].ok) == (RunState.SUCCEEDED, 1)
+
+
+def test_a_run_whose_driver_was_killed_is_ended_and_says_what_may_be_going_on(lab: Lab) -> None:
+    run_id = lab.ask("slow.yml")
+    lab.began(run_id, "Install something large")
+    (driver,) = lab.drivers(run_id)
+    orderers = lab.orderers(run_id)
+    assert orderers
+    os.kill(driver, signal.SIGKILL)
+    run = lab.ended(run_id)
+    assert run.state is RunState.FAILED
+    assert "Its driver died" in run.note
+    assert "on a: Install something large; on b: Install something large" in run.note
+    wait_for(lambda: lab.orderers(run_id) == [], 5, "its ansible to be ended")
+    left = {path.name for path in (lab.root / "runs" / run_id).iterdir()}
+    assert left == {"alive", "log"}
+    (lab.scratch / "go").touch()
+    assert lab.ended(lab.ask("fine.yml")).state is RunState.SUCCEEDED  # the hosts are free
+
+
+def test_a_run_without_a_message_and_one_from_before_the_start_are_driven_all_the_same(idle_lab: Lab) -> None:
+    request = Request.from_json({"playbook": "fine.yml", "limit": "a"})
+    before = idle_lab.store.provision.make(request, "hana", now=1.0)
+    idle_lab.start()
+    try:
+        assert idle_lab.ended(before.id).state is RunState.SUCCEEDED
+        silent = idle_lab.store.provision.make(request, "hana", now=2.0)
+        assert idle_lab.ended(silent.id).state is RunState.SUCCEEDED
+    finally:
+        idle_lab.end(signal.SIGTERM)
