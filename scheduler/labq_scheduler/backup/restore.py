@@ -66,8 +66,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         raise
     _write_plan(stack, renames, running)
     try:
-        for old, new in renames:
-            old.rename(new)
+        _advance(renames)
     except OSError:
         for old, new in reversed(renames):
             if new.exists() and not old.exists():
@@ -78,7 +77,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         raise
     (stack.directory / PLAN).unlink()
     stack.start(running)
-    return [new for old, new in renames if f".replaced-{suffix}" in new.name]
+    return [new for _, new in renames if f".replaced-{suffix}" in new.name and new.exists()]
 
 
 def finish(stack: Stack) -> bool:
@@ -88,13 +87,18 @@ def finish(stack: Stack) -> bool:
         return False
     said = json.loads(plan.read_text())
     stack.stop(said["running"])
-    for old, new in said["renames"]:
-        # Each target is moved away before the new one comes: what is done already, shows.
-        if os.path.lexists(old) and not os.path.lexists(new):
-            Path(old).rename(new)
+    _advance([(Path(old), Path(new)) for old, new in said["renames"]])
     plan.unlink()
     stack.start(said["running"])
     return True
+
+
+def _advance(renames: Iterable[Rename]) -> None:
+    # Each target is moved away before the new one comes, so what is done already shows. A journal of SQLite that is
+    # not there any more went when its server stopped.
+    for old, new in renames:
+        if os.path.lexists(old) and not os.path.lexists(new):
+            old.rename(new)
 
 
 def _refuse_at_work(stack: Stack) -> None:
@@ -129,8 +133,7 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _swap(target: Path, new: Path, suffix: str) -> list[Rename]:
-    away = [(target, target.with_name(f"{target.name}.replaced-{suffix}"))] if target.exists() else []
-    return [*away, (new, target)]
+    return [(target, target.with_name(f"{target.name}.replaced-{suffix}")), (new, target)]
 
 
 def _volume(stack: Stack, name: str) -> Path:
@@ -170,27 +173,38 @@ def _stage_records(stack: Stack, source: Path, suffix: str, staged: list[Path]) 
     _copy(source, new, like=target.parent)
     # What was not yet written back belongs to the old one.
     journals = [target.with_name(f"records.sqlite{end}") for end in ("-wal", "-shm")]
-    away = [(each, each.with_name(f"{each.name}.replaced-{suffix}")) for each in journals if each.exists()]
+    away = [(each, each.with_name(f"{each.name}.replaced-{suffix}")) for each in journals]
     return [*away, *_swap(target, new, suffix)]
 
 
 def _stage_grafana(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
     volume = _volume(stack, "grafana")
     new = _beside(volume, staged)
-    with tarfile.open(source) as tar:
-        tar.extractall(new, filter="tar")
+    _extract(source, new)
     return _swap(volume, new, suffix)
 
 
 def _stage_secrets(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
     target = stack.directory / "secrets"
     new = _beside(target, staged)
-    with tarfile.open(source) as tar:
-        for member in tar.getmembers():
-            folder, _, name = member.name.partition("/")
-            if folder == "secrets" and name and member.isfile():
-                tar.extract(member.replace(name=name), new, filter="tar")
+    _extract(source, new, "secrets/")
     return _swap(target, new, suffix)
+
+
+def _extract(source: Path, target: Path, prefix: str = "") -> None:
+    """Unpack what is below ``prefix``, with owners and modes. The tar is one of ours: its checksum was right."""
+    with tarfile.open(source) as tar:
+        # Python 3.11.2 of Debian 12 has no filters; those that have them want to be told that none is wanted.
+        tar.extraction_filter = lambda member, _: member
+        for member in tar.getmembers():
+            if not member.name.startswith(prefix):
+                continue
+            member.name = member.name.removeprefix(prefix)
+            if member.name.startswith("/") or ".." in Path(member.name).parts:
+                raise BadInputError(
+                    f"{source} holds {member.name!r}", "take another backup: this one is strange"
+                )
+            tar.extract(member, target, numeric_owner=True)
 
 
 def _copy(source: Path, target: Path, *, like: Path) -> None:
