@@ -27,15 +27,16 @@ EVENTS: dict[str, str] = {
     "waiting": "a job of yours waits for something, or cannot start, and you can do something about it",
     "idle": "a job of yours holds GPUs and does not use them",
 }
-DEFAULT_EVENTS = ("failed", "succeeded", "cancelled", "waiting", "idle")
+DEFAULT_EVENTS = ("failed", "succeeded", "cancelled", "requeued", "waiting", "idle")
 #: Seconds; a job that succeeds faster has ended before its owner looked away.
 DEFAULT_LONGER_THAN = 60.0
 
 _QUIET = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
 #: Slack's ids, and its rule for names of channels (80 characters, no capitals).
 _CHANNEL = re.compile(r"^(?:[CG][A-Z0-9]{6,20}|#[\w.-]{1,80})\Z")
-#: Plain addresses only: no names, no comments, nothing that could end a header.
-_MAIL = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\Z")
+#: Plain addresses only: no names, no comments, nothing that could end a header. And no % or !: mail servers (Postfix by
+#: default) pass a%b.example@lab.example and b.example!a@lab.example on to a@b.example, where the lab may send nothing.
+_MAIL = re.compile(r"^[A-Za-z0-9.#$&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\Z")
 _ZONE = re.compile(r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}\Z")
 _MOST_URL = 500
 
@@ -232,7 +233,7 @@ def _read_digest(said: Any) -> bool:
 
 
 def _read_longer_than(said: Any) -> float:
-    return 0.0 if said in {0, "0", "0s"} else parse_duration(said, "longer_than")
+    return 0.0 if said in (0, "0", "0s") else parse_duration(said, "longer_than")
 
 
 _READERS: dict[str, Any] = {

@@ -6,7 +6,7 @@ parser.py      argparse with our error lines
 flags.py, request.py, project_file.py   submit's flags and labq.toml -> the request
 provisioning.py   a run of the provisioner on a terminal
 following.py   a job's live news on a terminal        progress.py   the bar of packing and uploading
-terminal.py    width, colours                         render/       records -> text; pure
+terminal.py    width, colours        zone.py the time zone here        render/       records -> text; pure
 
 Start-up is most of the time of a verb: nothing is imported that the chosen verb does not need.
 """

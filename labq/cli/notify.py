@@ -6,7 +6,8 @@ labq notify set --events failed,idle             only these; failed, succeeded, 
 labq notify set --channel slack:#my-group        slack (a direct message), slack:#channel, mail:you@example.org,
                                                  webhook:https://… or none
 labq notify set --quiet 22:00-08:00 --zone Asia/Tokyo
-                                                 held back until the hours end, then one message
+                                                 held back until the hours end, then one message; without --zone
+                                                 the hours are those of this machine's time zone
 labq notify test                                 send one now
 labq notify dead                                 what could not be sent to you; an admin sees everybody's
 labq notify retry ID                             send it again
@@ -23,6 +24,8 @@ from labq.errors import BadInputError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from labq.client import Client
 
 _ACTIONS = ("show", "set", "test", "dead", "retry", "forget")
 _FLAGS = ("events", "channel", "quiet", "zone", "digest", "longer_than")
@@ -57,6 +60,8 @@ def run(options: Any) -> int:
     match options.action:
         case "set":
             changes = {flag: getattr(options, flag) for flag in _FLAGS if getattr(options, flag) is not None}
+            if "quiet" in changes and "zone" not in changes:
+                changes |= _zone(client)
             _show(client.set_notify(changes), options)
         case "test":
             found = client.test_notify()
@@ -76,6 +81,16 @@ def run(options: Any) -> int:
         case _:
             _show(client.notify(), options)
     return 0
+
+
+def _zone(client: Client) -> dict[str, str]:
+    """Return the zone of this machine for hours that are said without one, unless one was said before."""
+    import os
+
+    from labq.cli.zone import local_zone
+
+    here = local_zone(os.environ)
+    return {"zone": here} if here and client.notify()["zone"] == "UTC" else {}
 
 
 def _check(options: Any) -> None:

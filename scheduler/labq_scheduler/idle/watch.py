@@ -34,6 +34,7 @@ class IdleWatch:
         """Prepare; nothing is asked."""
         self._store, self._messages, self._rules = store, messages, rules
         self._windows = Windows()
+        #: by ``elapsed``: when the last look was due
         self._looked = -1e18
 
     def look(
@@ -61,7 +62,9 @@ class IdleWatch:
         """
         if elapsed - self._looked < EVERY or (self._rules.warn is None and self._rules.reclaim is None):
             return
-        self._looked = elapsed
+        # On the average every EVERY seconds, whatever the turns of the loop take: too few samples would say nothing.
+        late = elapsed - self._looked > 2 * EVERY
+        self._looked = elapsed if late else self._looked + EVERY
         jobs: list[Job] = []
         for node, readings in nodes:
             fresh = fresh_readings(node, readings, now)

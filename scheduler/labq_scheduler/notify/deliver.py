@@ -237,7 +237,7 @@ class Deliverer:
 
     def _letter(self, notice: Notice, slack_id: str, channel: Channel) -> Letter:
         news = tuple(News.from_json(item) for item in notice.items)
-        made: Message = message(news, notice.total, self._places)
+        made: Message = message(news, notice.total, self._places, now())
         if made.log_of is not None:
             made = replace(made, log=self._last_lines(*made.log_of))
         if channel.target:  # others may read it, too

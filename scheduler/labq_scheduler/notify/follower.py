@@ -111,7 +111,7 @@ class Follower:
         fresh = [event for event in events if concerns(event) and at - _when(event) < self._old]
         ids = list(dict.fromkeys(event.fields["id"] for event in fresh))
         jobs = {job.id: job for job in self._store.jobs.get_many(ids)}
-        batch = _Batch(self._store, self._kinds, self._arrays)
+        batch = _Batch(self._store, self._kinds, at, self._arrays)
         batch.old = sum(1 for event in events if concerns(event)) - len(fresh)
         for event in fresh:
             job = jobs.get(event.fields["id"])
@@ -164,8 +164,8 @@ def _when(event: Event) -> float:
 class _Batch:
     """The notices of one batch, with what was looked up for them."""
 
-    def __init__(self, store: Store, kinds: Sequence[str], done: Container[str] = ()) -> None:
-        self._store, self._kinds, self._done = store, kinds, done
+    def __init__(self, store: Store, kinds: Sequence[str], at: float, done: Container[str] = ()) -> None:
+        self._store, self._kinds, self._at, self._done = store, kinds, at, done
         #: arrays that this batch found at their end
         self.arrays: set[str] = set()
         #: events that somebody would have been told of, had they been read in time
@@ -206,7 +206,7 @@ class _Batch:
             self._put(self._read(event, job), f"array-{array}-failed", wanted, alone=True)
 
     def _put(self, news: News | None, notice_id: str, wanted: Preferences, *, alone: bool = False) -> None:
-        made = None if news is None else notice(news, notice_id, wanted, alone=alone)
+        made = None if news is None else notice(news, notice_id, wanted, self._at, alone=alone)
         if made is not None and all(made.id != other.id for other in self.notices):
             self.notices.append(made)
 

@@ -47,27 +47,28 @@ class Message:
     buttons: tuple[tuple[str, str], ...] = ()
 
 
-def message(news: Sequence[News], total: int, places: Places) -> Message:
+def message(news: Sequence[News], total: int, places: Places, now: float) -> Message:
     """Return what is said of one or several things that happened.
 
     Args:
         news: at least one.
         total: how many there are; those that are not in ``news`` are only counted.
         places: for links.
+        now: when it is said, seconds since the epoch; long after it happened, when it was held in quiet hours.
     """
     if len(news) == 1 and total == 1:
-        return _one(news[0], places)
-    return _digest(news, total, places)
+        return _one(news[0], places, now)
+    return _digest(news, total, places, now)
 
 
-def _one(news: News, places: Places) -> Message:
+def _one(news: News, places: Places, now: float) -> Message:
     match news.kind:
         case "test":
             return Message("labq can reach you", "This is what `labq notify test` sends. Nothing happened.")
         case "array":
             return _array(news, places)
         case "idle":
-            return _idle(news, places)
+            return _idle(news, places, now)
     told = f"{_title(news)} {_did(news)}"
     failed = news.kind in {"failed", "requeued"} and news.duration is not None
     rest = (
@@ -86,21 +87,27 @@ def _one(news: News, places: Places) -> Message:
     )
 
 
-def _idle(news: News, places: Places) -> Message:
+def _idle(news: News, places: Places, now: float) -> Message:
     held = f" for {about_duration(news.duration)}" if news.duration else ""
-    what = "its GPU" if news.gpus == 1 else f"its {news.gpus} GPUs"
+    what, them = ("its GPU", "it") if news.gpus == 1 else (f"its {news.gpus} GPUs", "them")
     last = " This is the last warning." if news.stage > 1 else ""
-    end = ""
-    if news.ends_at is not None:
-        end = f" It is ended in {about_duration(news.ends_at - news.at)} if it goes on like this."
     return Message(
         f"{_title(news)} does not use {what}",
-        f"It has held {what}{held} without using them; others may wait for them.{end}{last}",
+        f"It has held {what}{held} without using {them}; others may wait for {them}.{_ends(news, now)}{last}",
         _facts(news, running=True),
         hint=f"labq keep {news.job}, or labq cancel {news.job}",
         links=_links(news, places),
         buttons=(("cancel", news.job), ("keep", news.job)),
     )
+
+
+def _ends(news: News, now: float) -> str:
+    if news.ends_at is None:
+        return ""
+    left = news.ends_at - now
+    # To the minute: nobody reads it in the second in which it is written.
+    when = "now" if left < 1 else f"in {about_duration(round(left / 60) * 60 if left > 90 else left)}"
+    return f" It is ended {when} if it goes on like this."
 
 
 def _array(news: News, places: Places) -> Message:
@@ -118,7 +125,7 @@ def _array(news: News, places: Places) -> Message:
     )
 
 
-def _digest(news: Sequence[News], total: int, places: Places) -> Message:
+def _digest(news: Sequence[News], total: int, places: Places, now: float) -> Message:
     counts = Counter(one.kind for one in news)
     order = ("failed", "cancelled", "requeued", "waiting", "idle", "succeeded", "array")
     words = {"array": "arrays over", "idle": "idle"}
@@ -129,7 +136,8 @@ def _digest(news: Sequence[News], total: int, places: Places) -> Message:
     what = f"{total} jobs named {news[0].name}" if len(names) == 1 else f"{total} things happened"
     listed = sorted(news, key=lambda one: order.index(one.kind) if one.kind in order else 9)[:MOST_ROWS]
     rows = [
-        (one.job, one.kind, -1.0 if one.duration is None else one.duration, _short(one)) for one in listed
+        (one.job, one.kind, -1.0 if one.duration is None else one.duration, _short(one, now))
+        for one in listed
     ]
     left = total - len(rows)
     return Message(
@@ -141,7 +149,9 @@ def _digest(news: Sequence[News], total: int, places: Places) -> Message:
     )
 
 
-def _short(news: News) -> str:
+def _short(news: News, now: float) -> str:
+    if news.kind == "idle":
+        return f"Does not use its GPUs.{_ends(news, now)}"
     if news.kind == "array":
         return ", ".join(f"{count} {state}" for state, count in news.counts)
     return news.sentence

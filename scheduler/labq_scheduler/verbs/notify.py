@@ -14,6 +14,9 @@ from labq_scheduler.notify.allowed import Allowed
 from labq_scheduler.notify.news import News
 from labq_scheduler.verbs.lab import Lab
 
+#: Seconds between two tests of one place: an address or a webhook may be somebody else's.
+TEST_EVERY = 30.0
+
 
 def show(lab: Lab, person: Person) -> dict[str, Any]:
     """Return what a person wants to be told, and whether that reaches them."""
@@ -47,7 +50,7 @@ def test(lab: Lab, person: Person, *, now: float) -> dict[str, Any]:
     """Send a notice that says nothing, whatever the hour.
 
     Raises:
-        ConflictError: it would not arrive, or the last one is still on its way; says why.
+        ConflictError: it would not arrive, the last one is still on its way, or there was one a moment ago; says why.
     """
     wanted = lab.store.notices.preferences(person.name)
     last = lab.store.notices.last_test(person.name)
@@ -59,6 +62,12 @@ def test(lab: Lab, person: Person, *, now: float) -> dict[str, Any]:
     found = problem(wanted, lab.store.notices.alive(), person, lab.site.allowed)
     if found:
         raise ConflictError(f"no notice can be sent: {found}", "labq notify set --channel …; labq notify")
+    place = str(wanted.channel) if wanted.channel.target else person.name
+    left = lab.store.notices.pace(f"test {place}", TEST_EVERY)
+    if left > 0:
+        raise ConflictError(
+            f"a test was sent to {wanted.channel} a moment ago", f"again in {max(1, round(left))} s"
+        )
     notice_id = f"test-{secrets.token_hex(8)}"
     item = News(kind="test", events=(), owner=person.name, at=now).to_json()
     lab.store.notices.note_test(person.name, notice_id)

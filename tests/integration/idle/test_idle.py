@@ -58,6 +58,17 @@ def test_the_owner_is_told_once_however_often_the_server_starts_anew(redis_url: 
     assert told(store) == [("1", "1", ""), ("1", "1", "")]
 
 
+@pytest.mark.parametrize("turn", [1.0, 1.66, 2.4, 3.4, 4.9])
+def test_a_server_whose_turns_take_long_sees_idle_jobs_all_the_same(redis_url: str, turn: float) -> None:
+    store, job, node = Store(redis_url), holding_job("1", "n1", "g0"), make_node(gpus=1)
+    watch = IdleWatch(store, Dispatcher(redis_url), IdleRules(600.0))
+    for number in range(int(700 / turn)):
+        at = 10_000.0 + number * turn
+        look = [(replace(node, heartbeat=at), reading(job))]
+        watch.look(look, lambda _: {"": [job]}, now=at, elapsed=at, fence=1)
+    assert told(store) == [("1", "1", "")]
+
+
 def test_a_clock_that_is_set_makes_nobody_idle_and_stops_no_watching(redis_url: str) -> None:
     store, job, node = Store(redis_url), holding_job("1", "n1", "g0"), make_node(gpus=1)
     watch = IdleWatch(store, Dispatcher(redis_url), IdleRules(600.0))

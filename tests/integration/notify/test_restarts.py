@@ -62,6 +62,8 @@ def test_a_wait_that_slack_asks_for_is_kept_over_a_restart_and_keeps_the_order(
     jobs = [lab_people.run("ann") for _ in range(3)]
     wait_for(lambda: slack.called("chat.postMessage"), 20, "the first try")
     wait_for(lambda: store.notices.paused("slack DUANN000") > 1, 5, "the wait to be noted")
+    # Killed before that, it would have to look: nobody had written that Slack answered.
+    wait_for(lambda: (head := store.notices.head("ann")) and not head.unsure, 5, "the answer to be noted")
     assert store.notices.paused("slack") == 0
     notifier.kill()
     notifier.up()

@@ -178,5 +178,5 @@ def test_an_idle_job_is_told_with_when_it_ends(
     settled(store)
     (post,) = slack.to(ann)
     assert "lazy does not use its GPU" in post.text
-    assert "It has held its GPU for 30m00s without using them" in post.text
+    assert "It has held its GPU for 30m00s without using it;" in post.text
     assert "It is ended in 30m00s" in post.text

@@ -16,10 +16,12 @@ from labq.store import NewNotice
 from labq_scheduler.notify.news import News
 
 
-def labq(server: Server, client: httpx.Client, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as that person."""
+def labq(
+    server: Server, client: httpx.Client, *arguments: str, zone: str = "UTC"
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as that person, on a machine of that time zone."""
     token = client.headers["authorization"].removeprefix("Bearer ")
-    env = {"LABQ_SERVER": server.url, "LABQ_TOKEN": token, "LABQ_CONFIG": "/dev/null", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}  # fmt: skip
+    env = {"LABQ_SERVER": server.url, "LABQ_TOKEN": token, "LABQ_CONFIG": "/dev/null", "NO_COLOR": "1", "PATH": "/usr/bin:/bin", "TZ": zone}  # fmt: skip
     program = Path(sys.executable).parent / "labq"
     return subprocess.run(
         [str(program), "notify", *arguments],
@@ -126,7 +128,7 @@ def test_what_the_lab_does_not_allow_is_refused_with_what_is_legal(alice: httpx.
 def test_one_test_waits_at_a_time_and_what_became_of_it_is_shown(server: Server, alice: httpx.Client) -> None:
     user, notices = alice.headers["x-test-name"], server.store.notices
     notices.beat("t", ["slack", "webhook"])
-    alice.put("/v1/me/notify", json={"channel": "webhook:https://example.org/x"})
+    alice.put("/v1/me/notify", json={"channel": "webhook:https://example.org/tested"})
     first = alice.post("/v1/me/notify/test").json()["id"]
     again = alice.post("/v1/me/notify/test")
     assert (again.status_code, "a test is on its way since" in again.text) == (409, True)
@@ -139,6 +141,29 @@ def test_one_test_waits_at_a_time_and_what_became_of_it_is_shown(server: Server,
     alice.put("/v1/me/notify", json={"channel": "webhook:https://example.org/y"})
     assert alice.get("/v1/me/notify").json()["problem"] is None
     assert alice.post("/v1/me/notify/test").status_code == 200
+
+
+def test_nobody_floods_an_address_with_tests_however_they_change_their_channel(
+    server: Server, alice: httpx.Client, bob: httpx.Client
+) -> None:
+    notices = server.store.notices
+    notices.beat("t", ["slack", "mail", "webhook"])
+
+    def test(client: httpx.Client, channel: str) -> int:
+        user = client.headers["x-test-name"]
+        client.put("/v1/me/notify", json={"channel": channel})
+        answer = client.post("/v1/me/notify/test")
+        if answer.status_code == 200 and notices.take(user, "t"):
+            notice = notices.head(user)
+            assert notice is not None
+            assert notices.settle(notice, "t", "sent", now=now(), again=0.0)
+        return answer.status_code
+
+    victim = "mail:carol@localhost"
+    assert [test(alice, victim), test(alice, victim), test(alice, "mail:dave@localhost")] == [200, 409, 200]
+    assert [test(alice, victim), test(bob, victim)] == [409, 409]
+    answer = alice.put("/v1/me/notify", json={"channel": victim}) and alice.post("/v1/me/notify/test")
+    assert "a test was sent to mail:carol@localhost a moment ago" in answer.text
 
 
 def test_the_next_person_of_a_name_gets_nothing_of_the_one_before(
@@ -177,6 +202,21 @@ def test_the_command_line_shows_changes_and_sends(
     assert labq(server, alice, "dead").stdout == ""
     again = kill_a_letter(server, alice.headers["x-test-name"])
     assert "is sent again to" in labq(server, admin, "retry", again).stdout
+
+
+def test_quiet_hours_without_a_zone_are_those_of_the_clock_on_the_wall(
+    server: Server, bob: httpx.Client
+) -> None:
+    def quiet(*more: str, zone: str) -> str:
+        labq(server, bob, "set", "--quiet", "22:00-08:00", *more, zone=zone)
+        return str(bob.get("/v1/me/notify").json()["zone"])
+
+    assert quiet(zone="UTC") == "UTC"
+    assert quiet(zone="Asia/Tokyo") == "Asia/Tokyo"
+    assert (
+        quiet(zone="Europe/Berlin") == "Asia/Tokyo"
+    )  # said before: a login to another machine changes nothing
+    assert quiet("--zone", "Europe/Berlin", zone="Asia/Tokyo") == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from labq_scheduler.notify.choose import SWEEP, notice
 from labq_scheduler.notify.news import News, array_news, concerns, read_event
 
 NODE = make_node(gpus=2)
+HOUR_23 = 23 * 3600.0
 
 
 def moved(to: str, by: str = "agent n1", **fields: str) -> Event:
@@ -103,41 +104,55 @@ def wanted(**said: object) -> Preferences:
 
 
 def news(kind: str = "failed", **fields: object) -> News:
-    plain = News(kind=kind, events=(kind,), owner="ann", at=23 * 3600.0, job="1", name="a", duration=100.0)
+    plain = News(kind=kind, events=(kind,), owner="ann", at=HOUR_23, job="1", name="a", duration=100.0)
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
 def test_only_what_is_wanted_becomes_a_notice() -> None:
-    assert notice(news(), "n", wanted(events="succeeded")) is None
-    assert notice(news(), "n", wanted(channel="none")) is None
-    assert notice(news("succeeded"), "n", wanted(longer_than="101s")) is None
-    assert notice(news("succeeded"), "n", wanted(longer_than="100s")) is not None
-    assert notice(news("failed", duration=None), "n", wanted()) is not None
-    assert notice(news("failed", events=("failed", "waiting")), "n", wanted(events="waiting")) is not None
-    assert notice(news("test", events=()), "n", wanted(events="none")) is not None
+    assert notice(news(), "n", wanted(events="succeeded"), HOUR_23) is None
+    assert notice(news(), "n", wanted(channel="none"), HOUR_23) is None
+    assert notice(news("succeeded"), "n", wanted(longer_than="101s"), HOUR_23) is None
+    assert notice(news("succeeded"), "n", wanted(longer_than="100s"), HOUR_23) is not None
+    assert notice(news("failed", duration=None), "n", wanted(), HOUR_23) is not None
+    assert (
+        notice(news("failed", events=("failed", "waiting")), "n", wanted(events="waiting"), HOUR_23)
+        is not None
+    )
+    assert notice(news("test", events=()), "n", wanted(events="none"), HOUR_23) is not None
 
 
 def test_quiet_hours_hold_all_but_what_would_come_too_late() -> None:
     quiet = wanted(quiet="22:00-08:00", events="all")
-    held = notice(news(), "n", quiet)
+    held = notice(news(), "n", quiet, HOUR_23)
     assert held is not None
     assert (held.due, held.gather) == (32 * 3600.0, "quiet:ann")
-    urgent = notice(news("idle", ends_at=31 * 3600.0), "n", quiet)
+    urgent = notice(news("idle", ends_at=31 * 3600.0), "n", quiet, HOUR_23)
     assert urgent is not None
     assert urgent.due == 0.0
-    test = notice(news("test", events=()), "n", quiet)
+    test = notice(news("test", events=()), "n", quiet, HOUR_23)
     assert test is not None
     assert test.due == 0.0
 
 
+def test_quiet_hours_are_those_in_which_it_would_be_told_not_those_in_which_it_happened() -> None:
+    quiet = wanted(quiet="22:00-08:00")
+    evening = notice(news(at=21 * 3600.0), "n", quiet, HOUR_23)
+    assert evening is not None
+    assert evening.due == 32 * 3600.0
+    morning = notice(news(at=31.9 * 3600.0), "n", quiet, 32.1 * 3600.0)
+    assert morning is not None
+    assert morning.due == 0.0
+
+
 def test_what_is_alike_is_gathered_and_what_is_not_is_not() -> None:
     def name(one: News, **said: object) -> str:
-        found = notice(one, "n", wanted(events="all", **said))
+        found = notice(one, "n", wanted(events="all", **said), HOUR_23)
         assert found is not None
         assert found.window in {0.0, SWEEP}
         return found.gather
 
-    assert name(news()) == name(news("succeeded")) != ""
+    # The end of an attempt is gathered with the end of its job, or it could be told after it.
+    assert name(news()) == name(news("succeeded")) == name(news("requeued")) != ""
     assert (
         len(
             {

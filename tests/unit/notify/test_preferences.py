@@ -80,6 +80,8 @@ def test_of_what_another_version_stored_all_that_is_understood_holds() -> None:
         ({"digest": 1}, "write on or off"),
         ({"longer_than": "soon"}, "longer_than 'soon'"),
         ({"longer_than": True}, "longer_than"),
+        ({"longer_than": []}, "longer_than"),
+        ({"longer_than": {"s": 1}}, "longer_than"),
         ({"channel": 5}, "channel '5'"),
     ],
 )
@@ -108,7 +110,7 @@ def test_a_channel_is_written_as_it_is_read(text: str) -> None:
     "text",
     [
         "", "email:a@b.c", "none:x", "slack:general", "slack:#General Chat", "slack:@ann", "slack:<!channel>", "mail:",
-        "mail:a@b.c\nBcc: x@y.z", "mail:a@b.c,d@e.f", "mail:Ann <a@b.c>", "mail:" + "a" * 65 + "@b.c",
+        "mail:a@b.c\nBcc: x@y.z", "mail:a@b.c,d@e.f", "mail:Ann <a@b.c>", "mail:a%b.example@lab.example", "mail:b.example!a@lab.example", "mail:" + "a" * 65 + "@b.c",
         "webhook:ftp://h/x", "webhook:https://", "webhook:https://user:secret@h/", "webhook:file:///etc/passwd",
         "webhook:http://h/ HTTP/1.1\r\nX: y", "webhook:http://h:99999/", "webhook:http://h/" + "x" * 600, "webhook:http://[::1",
     ],

@@ -26,7 +26,7 @@ PLAIN = News(
 
 
 def one(**changes: Any) -> Message:
-    return message([replace(PLAIN, **changes)], 1, Places())
+    return message([replace(PLAIN, **changes)], 1, Places(), PLAIN.at)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,22 @@ def test_the_log_is_shown_of_what_failed_and_ran_only() -> None:
     assert one(duration=None).log_of is None
 
 
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        (0.0, "It is ended in 9h00m if"),
+        (8 * 3600.0, "It is ended in 1h00m if"),
+        (8 * 3600.0 + 3541.0, "It is ended in 59s if"),
+        (9 * 3600.0, "It is ended now if"),
+    ],
+)
+def test_when_an_idle_job_is_ended_counts_from_when_its_owner_reads_it(late: float, said: str) -> None:
+    idle = replace(PLAIN, kind="idle", ends_at=PLAIN.at + 9 * 3600, stage=1)
+    assert said in message([idle], 1, Places(), PLAIN.at + late).sentence
+    two = message([idle, PLAIN], 2, Places(), PLAIN.at + late)
+    assert [said in row[-1] for row in two.table[1:]] == [False, True]
+
+
 def test_what_others_read_says_for_whom_it_is() -> None:
     shared = replace(one(), whom="ann")
     (below,) = (block for block in blocks(shared, buttons=False)[1] if block["type"] == "context")
@@ -87,7 +103,7 @@ def test_a_link_never_leads_to_a_page_that_wants_a_token() -> None:
 
 def test_links_are_made_of_what_is_set_up_and_quoted() -> None:
     places = Places("https://g.lab/grafana")
-    links = message([replace(PLAIN, owner="a&b", job="12.3")], 1, places).links
+    links = message([replace(PLAIN, owner="a&b", job="12.3")], 1, places, PLAIN.at).links
     assert links == (
         (
             "Grafana",
@@ -99,17 +115,17 @@ def test_links_are_made_of_what_is_set_up_and_quoted() -> None:
 
 def test_many_things_are_counted_and_listed_failures_first() -> None:
     many = [replace(PLAIN, kind="succeeded", job=str(i), sentence="Fine.") for i in range(30)]
-    found = message([*many, PLAIN], 31, Places())
+    found = message([*many, PLAIN], 31, Places(), PLAIN.at)
     assert found.headline == "31 jobs named train: 1 failed, 30 succeeded"
     assert found.table[1] == ("12", "failed", "1h02m", "Failed: exit code 1.")
     assert (len(found.table), found.remark) == (21, "and 11 more")
-    mixed = message([PLAIN, replace(PLAIN, name="eval", kind="idle")], 2, Places())
+    mixed = message([PLAIN, replace(PLAIN, name="eval", kind="idle")], 2, Places(), PLAIN.at)
     assert mixed.headline == "2 things happened: 1 failed, 1 idle"
     assert mixed.table[0] == ("JOB", "NAME", "STATE", "RAN", "WHAT")
 
 
 def test_a_digest_of_more_than_is_kept_counts_what_is_not() -> None:
-    found = message([PLAIN] * 500, 700, Places())
+    found = message([PLAIN] * 500, 700, Places(), PLAIN.at)
     assert found.headline == "700 jobs named train: the first 500: 500 failed"
     assert (found.remark, found.hint) == ("and 680 more", "labq ls --state ended")
 
