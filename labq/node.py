@@ -41,6 +41,25 @@ def check_node_name(name: str) -> str:
     return name
 
 
+def is_older(version: str, than: str) -> bool:
+    """Return whether one version of labq is older than another, by their numbers; False when one cannot be read.
+
+    Args:
+        version: such as "0.2.0".
+        than: likewise.
+    """
+    first, second = (_numbers(text) for text in (version, than))
+    return bool(first and second) and first < second
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"\d{1,9}(?:\.\d{1,9}){0,5}", version)
+    numbers = [int(part) for part in found[0].split(".")] if found else []
+    while numbers and numbers[-1] == 0:  # 1.0 is 1.0.0
+        numbers.pop()
+    return tuple(numbers) or ((0,) if found else ())
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One GPU of a node, as NVML names it."""

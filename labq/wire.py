@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from labq import __version__
 from labq.clock import rfc3339
 from labq.ending import RULES
 from labq.job import Attempt, Job
-from labq.node import STALE_AFTER, Gpu, Node
+from labq.node import STALE_AFTER, Gpu, Node, is_older
 from labq.states import HOLDING
 
 #: RQ queue of a node, and the functions that its agent obeys (all else is refused).
@@ -146,6 +147,7 @@ def node_view(
         "memory_held": sum(job.memory or 0 for job in jobs),
         "labels": dict(node.labels),
         "version": node.version,
+        "behind": is_older(node.version, __version__),
         "facts": dict(node.facts),
         "jobs": [job.id for job in jobs if job.state in HOLDING],
         "gpus": [gpu_view(node, index, readings, holders) for index in range(len(node.gpus))],

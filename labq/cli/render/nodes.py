@@ -41,6 +41,11 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
         f"  cores {_number(cpus - (node.get('cpus_held') or 0))} free of {_number(cpus)}, "
         f"memory {about_bytes(memory - (node.get('memory_held') or 0))} free of {about_bytes(memory)}",
     ]
+    if node.get("behind"):
+        lines.append(
+            f"  labq {clean(str(node.get('version')))} there is older than the server: "
+            f"labq provision --limit {clean(str(node['name']))} --tags labq_package,labq_worker"
+        )
     labels = node.get("labels") or {}
     if labels:
         lines.append("  labels " + clean(" ".join(f"{key}={value}" for key, value in sorted(labels.items()))))

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from labq import __version__
 from labq.errors import LabqError
+from labq.node import is_older
 from labq.store import keys
 from labq.store.connection import answers
 from labq.units import about_bytes, about_duration
@@ -144,6 +146,13 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
             simulated = sum(gpu.simulated for gpu in node.gpus)
             note = f" ({simulated} of them simulated)" if simulated else ""
             yield _finding(f"node {node.name}", True, f"{node.name} is up with {len(node.gpus)} GPUs{note}")
+        if node.alive and is_older(node.version, __version__):
+            yield _finding(
+                f"labq on {node.name}",
+                False,
+                f"{node.name} runs labq {node.version}, this server {__version__}",
+                f"labq provision --limit {node.name} --tags labq_package,labq_worker; jobs run on",
+            )
         for gpu in node.gpus:
             if gpu.fault:
                 what = f"GPU {gpu.slot} of {node.name} ({gpu.model}) is not used: {gpu.fault}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 from builders import make_node
 from integration.scheduler_api.server_process import FakeAgent, Server, error_of, make_tar, submit
 
+from labq import __version__
 from labq.clock import now
 from labq.errors import UnavailableError
 from labq.image import ImageOnNode
@@ -58,6 +60,17 @@ def test_the_doctor_sees_a_clock_that_is_ahead_or_behind(lab: Lab, skew: float, 
     assert found["node n1"]["ok"] is False
     assert found["node n1"]["what"].endswith(f"{word} the server's")
     assert "NTP" in found["node n1"]["next"]
+
+
+@pytest.mark.parametrize(("version", "told"), [("0.0.1", True), (__version__, False)])
+def test_the_doctor_sees_an_agent_that_is_older_than_the_server(lab: Lab, version: str, told: bool) -> None:
+    lab.store.nodes.register(replace(make_node("n1"), version=version), now=now())
+    found = {row["name"]: row for row in doctor.findings(lab, now=now(), loop_seen=None)}
+    assert found["node n1"]["ok"]
+    assert ("labq on n1" in found) is told
+    if told:
+        assert version in found["labq on n1"]["what"]
+        assert "--tags labq_package,labq_worker" in found["labq on n1"]["next"]
 
 
 def test_an_api_without_a_leader_says_that_nobody_decides(server: Server, alice: httpx.Client) -> None:
