@@ -228,7 +228,7 @@ SETTINGS: tuple[Setting, ...] = (
         (_P,),
     ),
     Setting("playbooks_dir", "", "path", "Playbooks to run instead of those that come with labq.", (_P,)),
-    Setting("provision_timeout", "3h", "seconds", "Time after which a run is cancelled.", (_P,)),
+    Setting("provision_timeout", "", "seconds", "Time after which a run is ended; empty = never.", (_P,)),
     Setting("log_level", "info", "text", "debug, info, warning or error.", (_S, _A, _E, _N, _P)),
 )
 BY_NAME = {row.name: row for row in SETTINGS}

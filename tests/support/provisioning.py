@@ -57,7 +57,9 @@ class Lab:
         password = self.root / "vault-password"
         vault.write_text(f"planted: {PLANTED}\n")
         password.write_text("a password\n")
-        command = [BIN / "ansible-vault", "encrypt", "--vault-password-file", password, vault]
+        command = [
+            str(part) for part in (BIN / "ansible-vault", "encrypt", "--vault-password-file", password, vault)
+        ]
         subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
     def env(self, **more: str) -> dict[str, str]:
@@ -112,17 +114,17 @@ class Lab:
 
     def drivers(self, run_id: str) -> list[int]:
         """Pids of the processes that drive a run."""
-        return self._processes(f"--drive\0{run_id}\0")
+        return self._processes(f"--drive\0{run_id}\0", f"LABQ_LAB_DIR={self.root}")
 
     def orderers(self, run_id: str) -> list[int]:
         """Pids of the ansibles of a run."""
-        mark = f"LABQ_PROVISION_RUN={self.root / 'runs' / run_id}".encode()
-        found = self._processes("ansible-playbook\0")
-        return [pid for pid in found if mark in _read(Path(f"/proc/{pid}/environ")).split(b"\0")]
+        return self._processes("ansible-playbook\0", f"LABQ_PROVISION_RUN={self.root / 'runs' / run_id}")
 
-    def _processes(self, part: str) -> list[int]:
+    def _processes(self, part: str, variable: str) -> list[int]:
+        """Pids of those with that in their command line and environment: other labs may be on this machine."""
         numbers = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return [int(path.name) for path in numbers if part.encode() in _read(path / "cmdline")]
+        found = [path for path in numbers if part.encode() in _read(path / "cmdline")]
+        return [int(path.name) for path in found if variable.encode() in _read(path / "environ").split(b"\0")]
 
     def tail(self) -> str:
         return self._daemon.tail()

@@ -118,9 +118,7 @@ def _tools(settings: Settings) -> Any:
     from labq_scheduler.provision.drive import Tools
     from labq_scheduler.provision.places import lab_dir, playbooks_dir
 
-    return Tools(
-        lab_dir(settings), playbooks_dir(settings), settings.seconds("provision_timeout") or 10_800.0
-    )
+    return Tools(lab_dir(settings), playbooks_dir(settings), settings.seconds("provision_timeout"))
 
 
 if __name__ == "__main__":

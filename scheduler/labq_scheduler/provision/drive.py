@@ -32,8 +32,9 @@ class Tools:
 
     lab: LabDir
     playbooks: Path
-    #: seconds after which a run is cancelled
-    timeout: float
+    #: seconds after which a run is ended; None = never: one that drains a node waits for its jobs, and a task that
+    #: hangs is ended by ansible.cfg
+    timeout: float | None
 
 
 def drive(desk: Desk, tools: Tools) -> Run:

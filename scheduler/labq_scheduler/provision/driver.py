@@ -118,7 +118,7 @@ def play(
     tags: Sequence[str],
     variables: Mapping[str, Any],
     flags: Sequence[str],
-    timeout: float,
+    timeout: float | None,
     take: Callable[[dict[str, Any]], None],
     cancelled: Callable[[], bool],
 ) -> Outcome:
@@ -133,7 +133,7 @@ def play(
         tags: () = all.
         variables: more variables; nothing secret, they are in the process list.
         flags: --check, --diff.
-        timeout: seconds.
+        timeout: seconds; None = none.
         take: called with each event of ansible-runner.
         cancelled: asked every second.
 
@@ -171,7 +171,11 @@ def play(
     if variables:
         given["extravars"] = dict(variables)
     # From a file: the same given as an argument counts for nothing unless the file is there (ansible-runner 2.4.3).
-    settings = {"pexpect_timeout": LOOK, "job_timeout": int(timeout), "suppress_output_file": True}
+    settings = {
+        "pexpect_timeout": LOOK,
+        "job_timeout": timeout and int(timeout),
+        "suppress_output_file": True,
+    }
     (directory / "env").mkdir(mode=0o700, exist_ok=True)
     (directory / "env" / "settings").write_text(json.dumps(settings))
     ran = ansible_runner.run(
