@@ -41,7 +41,7 @@ class Lab:
             "node_drain_poll_s": 1,
             "drain_reason": "a new disk",
         }
-        hosts = {"control": {"hosts": {"here": {}}}, "gpu_nodes": {"hosts": {"gpu05": {}}}}
+        hosts: dict[str, object] = {"control": {"hosts": {"here": {}}}, "gpu_nodes": {"hosts": {"gpu05": {}}}}
         self.inventory.write_text(json.dumps({"all": {"vars": variables, "children": hosts}}))
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LABQ_")}
         self._env = clean | settings | {
