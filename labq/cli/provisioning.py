@@ -95,6 +95,8 @@ def follow(
             if choice == "cancel":
                 cancel()
                 terminal.note("cancelling: nothing more is begun; what a machine works on goes on there")
+            if display.progress.run:
+                display.take({"events": [], "run": display.progress.run})
     display.clear()
     return display.progress.run
 
