@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labq import __version__
 from labq.clock import rfc3339
 from labq.ending import RULES
 from labq.job import Attempt, Job
@@ -121,7 +120,11 @@ def attempt_view(attempt: Attempt) -> dict[str, Any]:
 
 
 def node_view(
-    node: Node, readings: Mapping[str, Any], holders: Mapping[str, Sequence[Job]], now: float
+    node: Node,
+    readings: Mapping[str, Any],
+    holders: Mapping[str, Sequence[Job]],
+    now: float,
+    server: str = "",
 ) -> dict[str, Any]:
     """Return a node with its GPUs as the API shows it.
 
@@ -130,6 +133,7 @@ def node_view(
         readings: the agent's latest, ``{"gpus": {uuid: {"memory_used", "utilization", "temperature", …}}}``.
         holders: jobs that hold this node, by GPU uuid; key "" = all jobs that hold the node.
         now: seconds since the epoch.
+        server: version of the server that shows it; "" = it does not say.
     """
     jobs = holders.get("", ())
     readings = fresh_readings(node, readings, now)
@@ -147,7 +151,7 @@ def node_view(
         "memory_held": sum(job.memory or 0 for job in jobs),
         "labels": dict(node.labels),
         "version": node.version,
-        "behind": is_older(node.version, __version__),
+        "behind": is_older(node.version, server),
         "facts": dict(node.facts),
         "jobs": [job.id for job in jobs if job.state in HOLDING],
         "gpus": [gpu_view(node, index, readings, holders) for index in range(len(node.gpus))],

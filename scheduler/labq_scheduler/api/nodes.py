@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from labq import __version__
 from labq.clock import now
 from labq.errors import BadInputError
 from labq.wire import fresh_readings, gpu_view, node_view
@@ -69,7 +70,10 @@ def _set_drained(lab: Lab, name: str, reason: str) -> dict[str, Any]:
 
 def _views(lab: Lab) -> list[dict[str, Any]]:
     lab.board.require_loaded()
-    return [node_view(node, read, lab.board.holders(node.name), now()) for node, read in lab.board.nodes()]
+    return [
+        node_view(node, read, lab.board.holders(node.name), now(), __version__)
+        for node, read in lab.board.nodes()
+    ]
 
 
 def _view(lab: Lab, name: str) -> dict[str, Any]:

@@ -36,6 +36,6 @@ def test_versions_are_compared_by_their_numbers(version: str, than: str, older: 
     ("version", "told"), [("0.0.1", True), (__version__, False), ("999.0", False), ("", False)]
 )
 def test_a_node_whose_agent_is_older_than_the_server_is_told_of(version: str, told: bool) -> None:
-    view = node_view(replace(make_node("n1"), version=version, heartbeat=NOW), {}, {}, NOW)
+    view = node_view(replace(make_node("n1"), version=version, heartbeat=NOW), {}, {}, NOW, __version__)
     assert view["behind"] is told
     assert ("older than the server: labq provision --limit n1" in nodes_text([view], NOW, 100)) is told
