@@ -95,9 +95,9 @@ def concerns(event: Event) -> str | None:
     """Return the id of the job that an event tells something of; None = nobody wants to know."""
     match event.type:
         case "moved":
-            over = event.fields["to"] in {str(state) for state in FINAL}
-            again = event.fields["to"] == JobState.QUEUED
-            return event.fields["id"] if over or again else None
+            over = event.fields.get("to") in {str(state) for state in FINAL}
+            again = event.fields.get("to") == JobState.QUEUED
+            return event.fields.get("id") if over or again else None
         case "idle" | "waiting":
             return event.fields.get("id")
         case _:

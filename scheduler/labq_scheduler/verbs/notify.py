@@ -156,13 +156,20 @@ def _missing(notice_id: str) -> NotFoundError:
 
 
 def _view(notice: Notice) -> dict[str, Any]:
-    news = News.from_json(notice.items[0]) if notice.items else None
     return {
         "id": notice.id,
         "user": notice.lane,
         "kind": notice.kind,
-        "job": news.job if news else "",
+        "job": _job(notice),
         "made_at": rfc3339(notice.made_at),
         "tries": notice.tries,
         "error": notice.error,
     }
+
+
+def _job(notice: Notice) -> str:
+    """Return the job of a notice; "" when it is about none, or cannot be read: for that it may have become a dead letter."""
+    try:
+        return News.from_json(notice.items[0]).job if notice.items else ""
+    except (ValueError, TypeError, AttributeError):
+        return ""

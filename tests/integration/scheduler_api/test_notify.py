@@ -29,10 +29,10 @@ def labq(
     )  # fmt: skip
 
 
-def kill_a_letter(server: Server, user: str) -> str:
+def kill_a_letter(server: Server, user: str, item: str = "") -> str:
     """Makes a dead letter as the notifier does."""
     notices, notice_id = server.store.notices, f"event-{now()}"
-    item = News(kind="failed", events=("failed",), owner=user, at=now(), job="7").to_json()
+    item = item or News(kind="failed", events=("failed",), owner=user, at=now(), job="7").to_json()
     notices.make([NewNotice(notice_id, user, "failed", item)], now=now())
     notice = notices.get(notice_id)
     assert notice is not None
@@ -113,6 +113,16 @@ def test_dead_letters_are_forgotten_one_or_all(
     assert {one["id"] for one in admin.get("/v1/notify/dead").json()} >= set(others)
     assert admin.delete("/v1/notify/dead").json()["forgotten"] >= 3
     assert admin.get("/v1/notify/dead").json() == []
+
+
+@pytest.mark.parametrize("item", ["{", "[]", '{"kind": "failed"}', '{"job": {"a": 1}}'])
+def test_a_letter_that_cannot_be_read_is_listed_and_forgotten_all_the_same(
+    server: Server, alice: httpx.Client, item: str
+) -> None:
+    broken, whole = (kill_a_letter(server, alice.headers["x-test-name"], text) for text in (item, ""))
+    assert {one["id"]: one["job"] for one in alice.get("/v1/notify/dead").json()} == {broken: "", whole: "7"}
+    assert alice.delete(f"/v1/notify/dead/{broken}").json()["id"] == broken
+    assert alice.delete("/v1/notify/dead").json() == {"forgotten": 1}
 
 
 def test_what_the_lab_does_not_allow_is_refused_with_what_is_legal(alice: httpx.Client) -> None:

@@ -78,6 +78,9 @@ def test_a_start_that_was_rejected_and_moves_that_end_nothing_are_no_news() -> N
     assert concerns(moved("running")) is None
     assert concerns(Event("1-0", {"type": "node", "node": "n1", "what": "lost"})) is None
     assert concerns(Event("1-0", {"type": "submitted", "id": "1"})) is None
+    # Of a labq that writes them otherwise: it must not stop what comes after it.
+    assert concerns(Event("1-0", {"type": "moved", "id": "1"})) is None
+    assert concerns(Event("1-0", {"type": "moved", "to": "failed"})) is None
 
 
 def test_news_are_read_back_as_they_were_and_a_newer_key_is_left_out() -> None:
