@@ -89,8 +89,10 @@ class ProvisionStore:
         return [run for run in self.last(200) if run.state not in FINAL]
 
     @answers
-    def tell(self, run_id: str, first: int, events: Sequence[dict[str, Any]]) -> None:
-        """Add events, each once however often they are sent.
+    def tell(self, run_id: str, first: int, events: Sequence[dict[str, Any]]) -> int:
+        """Add events, each once however often they are sent; return how many there are now.
+
+        Fewer than ``first - 1``: some were lost, none of these was added, and the lost ones are to be sent first.
 
         Args:
             run_id: of the run.
@@ -98,7 +100,7 @@ class ProvisionStore:
             events: their wire forms.
         """
         texts = [json.dumps(event, ensure_ascii=False) for event in events]
-        self._redis.script("provision_tell", [run_id, first, MAX_EVENTS, *texts])
+        return int(self._redis.script("provision_tell", [run_id, first, MAX_EVENTS, *texts]))
 
     @answers
     def events(self, run_id: str, after: int, limit: int) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ FOREIGN = {
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),
     "fastapi": ("scheduler/labq_scheduler/api/",),
     "slack_sdk": ("scheduler/labq_scheduler/notify/slack",),
+    "ansible_runner": ("scheduler/labq_scheduler/provision/driver.py",),
     "smtplib": ("scheduler/labq_scheduler/notify/mail.py",),
     "prometheus_client": ("scheduler/labq_scheduler/metrics/page.py", "exporter/labq_exporter/"),
 }

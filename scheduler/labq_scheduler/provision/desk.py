@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from labq.clock import monotonic
-from labq.errors import UnavailableError
+from labq.errors import ConflictError, UnavailableError
 from labq.provision import Run, RunEvent, RunState
 from labq.store import Store
+from labq.store.provision import MAX_EVENTS
 
 log = logging.getLogger(__name__)
 #: Seconds between two deliveries of events, and between two looks at whether somebody cancels.
@@ -90,9 +91,10 @@ class RedisDesk:
         """Begin."""
         self.run = run
         self._store = store.provision
-        self._lock = threading.Lock()
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        #: all of them: a Redis that was killed may have lost the last second, and is told again
         self._events: list[dict[str, Any]] = []
-        self._first = 1
+        self._sent = 0
         self._cancelled = False
         self.stop = threading.Event()
         self._closing = threading.Event()
@@ -102,12 +104,12 @@ class RedisDesk:
     def tell(self, event: RunEvent) -> None:
         """Put it into what is delivered next."""
         with self._lock:
-            self._events.append(event.to_json(self._first + len(self._events)))
+            self._events.append(event.to_json(len(self._events) + 1))
 
     def write(self, new: Run) -> None:
         """Write the record, after the events; wait for a Redis that is away."""
         self._persistently(self._flush)
-        self.run = self._persistently(lambda: self._store.write(self.run, new))
+        self.run = self._persistently(lambda: self._write(new))
 
     def cancelled(self) -> bool:
         """Return whether somebody asked for it, or this process was told to end."""
@@ -149,19 +151,22 @@ class RedisDesk:
                 log.exception("run %s: reporting", self.run.id)
                 self._closing.wait(1.0)
 
+    def _write(self, new: Run) -> Run:
+        try:
+            return self._store.write(self.run, new)
+        except ConflictError as error:
+            if self.run.state is not RunState.RUNNING or error.details.get("state") != RunState.QUEUED:
+                raise
+            # A Redis that was killed lost that it had begun.
+            self._store.write(replace(self.run, state=RunState.QUEUED), self.run)
+            return self._store.write(self.run, new)
+
     def _flush(self) -> None:
-        with self._lock:
-            batch = self._events[:500]
-            first = self._first
-        if not batch:
-            return
-        self._store.tell(self.run.id, first, batch)
-        with self._lock:
-            del self._events[: len(batch)]
-            self._first += len(batch)
-        self._flush()
-
-
-def quietly(run: Run, **changes: Any) -> Run:
-    """Return the run with changes, in the same state."""
-    return replace(run, **changes)
+        with self._flushing:
+            while True:
+                with self._lock:
+                    batch, first = self._events[self._sent : self._sent + 500], self._sent + 1
+                if not batch:
+                    return
+                have = self._store.tell(self.run.id, first, batch)
+                self._sent = len(self._events) if have >= MAX_EVENTS else have

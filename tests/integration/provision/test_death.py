@@ -6,6 +6,7 @@ import os
 import signal
 
 from support.provisioning import Lab
+from support.redis import RedisServer
 from support.waiting import wait_for
 
 from labq.provision import RunState
@@ -49,3 +50,22 @@ def test_a_run_without_a_message_and_one_from_before_the_start_are_driven_all_th
         assert idle_lab.ended(silent.id).state is RunState.SUCCEEDED
     finally:
         idle_lab.end(signal.SIGTERM)
+
+
+def test_a_redis_that_dies_during_a_run_holds_nothing_up_and_is_told_all_of_it(
+    lab: Lab, redis_server: RedisServer
+) -> None:
+    run_id = lab.ask("slow.yml", limit="a")
+    lab.began(run_id, "Install something large")
+    client = lab.store.connection.client
+    redis_server.kill()
+    (lab.scratch / "go").touch()
+    wait_for(lambda: lab.orderers(run_id) == [], 30, "its ansible to end")
+    redis_server.start()
+    # As after a loss of the last second: neither that it began nor what was told is there.
+    client.delete(f"labq:provision:events:{run_id}")
+    run = lab.ended(run_id)
+    assert (run.state, run.stats["a"].ok) == (RunState.SUCCEEDED, 1)
+    numbers = [event["n"] for event in lab.store.provision.events(run_id, 0, 100)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert lab.has_event(run_id, kind="host", host="a", outcome="ok")
