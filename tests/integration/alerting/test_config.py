@@ -23,6 +23,9 @@ def test_prometheus_takes_its_configuration_with_the_nodes_that_the_server_write
         {"targets": ["[fd00::5]"], "labels": {"node": "gpu02", "__exporter_port": "9999"}},
     ]
     (targets / "nodes.json").write_text(json.dumps(nodes))
+    (config / "prometheus" / "more").mkdir()
+    control = [{"targets": ["10.0.0.1"], "labels": {"node": "control01"}}]
+    (config / "prometheus" / "more" / "control.json").write_text(json.dumps(control))
     said = run(promtool, "check", "config", config / "prometheus" / "prometheus.yml")
     assert "WARNING" not in said
     assert said.count("rules found") == 5
