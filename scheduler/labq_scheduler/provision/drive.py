@@ -138,10 +138,7 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
     journal.close()
     stats = tally.stats(outcome.stats)
     state = judge(outcome.rc, outcome.status, stats)
-    notes = [
-        f"{who} was seen for the first time, its ssh key is {print_}"
-        for who, print_ in hostkeys.new(known, lab.known_hosts)
-    ]
+    notes = _new_keys(lab, known, desk.run.hosts)
     failures = tally.failures(outcome.stats) if state is RunState.FAILED else ()
     if outcome.stats is None:
         notes.append(still_running(tally.busy()))
@@ -158,6 +155,17 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
         notes += [inventory.set_aside(lab, host) for host in desk.run.hosts]
     note = " ".join(part if part.endswith(".") else f"{part}." for part in notes if part)
     desk.write(desk.run.moved(state, ended=now(), stats=stats, failures=failures, note=note))
+
+
+def _new_keys(lab: LabDir, known: set[str], hosts: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each ssh host key that came with this run; not for those of a run beside it."""
+    names = inventory.addresses(lab)
+    found = []
+    for where, print_ in hostkeys.new(known, lab.known_hosts):
+        name = names.get(where, where)
+        if where not in names or name in hosts:
+            found.append(f"{name} was seen for the first time, its ssh key is {print_}")
+    return found
 
 
 def _say(text: str) -> RunEvent:

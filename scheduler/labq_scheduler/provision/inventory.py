@@ -84,6 +84,18 @@ def where(lab: LabDir, name: str) -> tuple[str, int]:
     return str(said.get("ansible_host") or name), port if isinstance(port, int) else 0
 
 
+def addresses(lab: LabDir) -> dict[str, str]:
+    """Return the nodes that were added, by how their address stands in known_hosts."""
+    found = {}
+    for path in lab.nodes.glob("*.yml"):
+        try:
+            address, port = where(lab, path.stem)
+        except BadInputError:  # its owner wrote it in another form
+            continue
+        found[address if port in {0, 22} else f"[{address}]:{port}"] = path.stem
+    return found
+
+
 def set_aside(lab: LabDir, name: str) -> str:
     """Take a node out of the inventory, keeping its file; return a sentence on that."""
     path = lab.nodes / f"{name}.yml"

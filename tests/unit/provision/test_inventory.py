@@ -81,6 +81,9 @@ def test_a_node_that_is_there_is_left_as_it_is_unless_it_says_something_else(tmp
     assert path.read_text() == before
     with pytest.raises(BadInputError, match=r"with ansible_host '10.0.0.5', not '10.0.0.6'"):
         inventory.write_node(lab, NewNode("n1", "10.0.0.6"))
+    inventory.write_node(lab, NewNode("n2", "10.0.0.7", port=2222))
+    (lab.nodes / "mine.yml").write_text("gpu_nodes: {}\n")
+    assert inventory.addresses(lab) == {"10.0.0.5": "n1", "[10.0.0.7]:2222": "n2"}
     path.write_text("gpu_nodes: [")
     with pytest.raises(BadInputError, match="line 1 does not say gpu_nodes"):
         inventory.write_node(lab, NewNode("n1"))
