@@ -6,7 +6,7 @@ from support.systemd_node import SystemdNode
 from support.systemd_node_fixtures import Machines
 from support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

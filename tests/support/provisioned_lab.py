@@ -6,12 +6,15 @@ inventory init` would write, and a vault with secrets that no test may find anyw
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from labq.settings import write_config
 from labq.store import Person, Store
 from support.daemon import Daemon
 from support.lab import free_port
+from support.process_watch import ProcessWatch
 from support.redis import server_program
 from support.systemd_node import PACKAGES, WHEELS, SystemdNode
 from support.systemd_node_fixtures import Machines
@@ -37,6 +41,35 @@ ANN = {"name": "ann", "uid": 4001, "gid": 4001, "ssh_keys": ["ssh-ed25519 AAAAC3
 BEN = {"name": "ben", "uid": 4002, "gid": 4002, "ssh_keys": []}
 
 
+@dataclass(frozen=True)
+class Run:
+    """How a run of the provisioner ended.
+
+    Attributes:
+        body: What the API says of it.
+        text: What people saw.
+        seconds: From asking for it to its end.
+    """
+
+    body: Mapping[str, Any]
+    text: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.body["state"] == "succeeded")
+
+    def changes(self, host: str) -> list[str]:
+        """What was changed on a host: "role : task"."""
+        found = re.findall(rf"^{host} +changed +(.+?)(?:  .*)?$", self.text, re.MULTILINE)
+        assert len(found) >= self.body["stats"][host]["changed"], self.text
+        return found
+
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something, by host."""
+        return {host: row["changed"] for host, row in self.body["stats"].items()}
+
+
 class ProvisionedLab:
     """Server, Redis, provisioner and the lab directory.
 
@@ -44,17 +77,21 @@ class ProvisionedLab:
         url: The address of the server, for people and for nodes.
         lab_dir: The lab directory.
         packages: Where the wheels lie that the server serves.
+        playbooks: Those that are run: copies, so that a test may add one.
+        watch: Who was seen on this machine and, as they are its processes, on the nodes while runs went on.
         planted: Secrets by what they are; none may be found outside of the lab directory and the nodes' own files.
     """
 
     def __init__(self, machines: Machines, directory: Path) -> None:
         self.machines, self.directory = machines, directory
         self.lab_dir, self.packages = directory / "lab", directory / "packages"
+        self.playbooks = directory / "playbooks"
         self._host = str(machines.engine.bridge.network[1])
         self._redis_port, self._port = free_port(), free_port()
         self.url = f"http://{self._host}:{self._port}"
         self.planted = {"redis": secrets.token_hex(16), "exporter": secrets.token_hex(16)}
         self.planted["digest"] = bcrypt.hashpw(self.planted["exporter"].encode(), bcrypt.gensalt(4)).decode()
+        self.watch = ProcessWatch()
         self._redis = Daemon("redis", directory)
         self._server = Daemon("server", directory)
         self._provisioner = Daemon("provisioner", directory)
@@ -74,6 +111,7 @@ class ProvisionedLab:
         """Starts everything; no node is there yet."""
         self._start_redis()
         build_wheel(self.packages)
+        shutil.copytree(REPO / "playbooks", self.playbooks)
         (self.directory / "redis-url").write_text(self.redis_url)
         self._write_control_exec()
         self._write_lab_dir()
@@ -130,6 +168,7 @@ class ProvisionedLab:
             "LABQ_PACKAGES_DIR": str(self.packages),
             "LABQ_TARGETS_DIR": str(self.directory / "targets"),
             "LABQ_LAB_DIR": str(self.lab_dir),
+            "LABQ_PLAYBOOKS_DIR": str(self.playbooks),
             "LABQ_NODE_GRACE": "60s",
         }
 
@@ -198,6 +237,26 @@ class ProvisionedLab:
         }
         (self.lab_dir / "inventory" / "lab.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
 
+    def add_to_inventory(self, node: SystemdNode, **variables: Any) -> None:
+        """Names a machine as a node, and does nothing to it."""
+        said = {"ansible_host": node.address, **variables}
+        body = {"gpu_nodes": {"hosts": {node.name: said}}}
+        (self.lab_dir / "inventory" / "nodes" / f"{node.name}.yml").write_text(yaml.safe_dump(body))
+
+    def take_from_inventory(self, node: SystemdNode) -> None:
+        """Undoes that."""
+        (self.lab_dir / "inventory" / "nodes" / f"{node.name}.yml").unlink()
+
+    def add_play(self, name: str, hosts: str, task: Mapping[str, Any]) -> None:
+        """Puts a playbook of one task beside those of labq."""
+        play = {
+            "name": name,
+            "hosts": hosts,
+            "gather_facts": False,
+            "tasks": [{"name": f"Work of {name}", **task}],
+        }
+        (self.playbooks / f"{name}.yml").write_text(yaml.safe_dump([play], sort_keys=False))
+
     def labq(
         self,
         *arguments: str,
@@ -238,14 +297,27 @@ class ProvisionedLab:
         """Runs a command with `--json` and returns what it printed as a value."""
         return json.loads(self.labq(verb, "--json", *rest, **options).stdout)
 
-    def control(self, *arguments: str) -> dict[str, Any]:
-        """Runs labq-scheduler's commands for plays, as a play does, and returns the line that it prints."""
-        command = [self.directory / "labq-scheduler", *arguments]
+    def run(self, *arguments: str, timeout: float = 900) -> Run:
+        """Asks for a run (`provision …` or `node add …`), follows it to its end, and looks at all processes meanwhile."""
+        began = time.monotonic()
+        with self.watch:
+            made = json.loads(self.labq(*arguments, "--detach", "--json").stdout)
+            seen = self.labq("provision", "follow", made["id"], check=False, timeout=timeout)
+        body = json.loads(self.labq("provision", "show", made["id"], "--json").stdout)
+        return Run(body, seen.stdout + seen.stderr, time.monotonic() - began)
+
+    def succeeds(self, *arguments: str) -> Run:
+        """As `run`, and it must succeed."""
+        done = self.run(*arguments)
+        assert done.ok, f"labq {' '.join(arguments)}: {done.text}\n{self.logs()}"
+        return done
+
+    def control(self, *arguments: str) -> str:
+        """Runs labq-scheduler's commands for plays, as a play does, and returns the last line that it prints."""
+        command = [str(self.directory / "labq-scheduler"), *arguments]
         done = subprocess.run(command, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        answer = json.loads(done.stdout.splitlines()[-1])
-        assert isinstance(answer, dict)
-        return answer
+        return done.stdout.splitlines()[-1]
 
     def node(self, name: str) -> dict[str, Any] | None:
         """A row of `labq nodes`, or None."""
@@ -285,8 +357,3 @@ class ProvisionedLab:
         """Ends everything."""
         for daemon in (self._provisioner, self._server, self._redis):
             daemon.end(signal.SIGTERM)
-
-
-def node_variables(node: SystemdNode, **more: Any) -> Mapping[str, Any]:
-    """The flags of `labq node add` that say where a machine is, as pairs."""
-    return {"host": node.address, "user": "root", **more}
