@@ -31,7 +31,7 @@ labq:notices:lanes         zset    while not empty   notice_*      user -> when 
 labq:notices:held          zset    while not empty   notice_*      notices held back (quiet hours, digests), score = until when
 labq:notices:gather:<name> string  14 days           notice_make   the held notice that more of the same is added to
 labq:notices:recent:<name> string  a minute          notice_make   one of these was just made: the next are gathered
-labq:notices:lock:<user>   string  for ever          notice_take   token of the notifier that sends from the lane
+labq:notices:lock:<user>   string  while it sends    notice_take   token of the notifier that sends from the lane
 labq:notices:process:<t>   string  10 s              notifier      that notifier lives
 labq:notices:alive         string  10 s              notifier      some notifier lives; the kinds of channels that it sends to
 labq:notices:pause:<name>  string  as Slack says     notifier      send nothing of that kind, or to that "kind place", until it is gone

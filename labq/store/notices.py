@@ -135,6 +135,11 @@ class NoticeStore:
         return bool(self._redis.script("notice_take", [lane, token, int(ALIVE * 1000)]))
 
     @answers
+    def release(self, lane: str, token: str) -> bool:
+        """Let go of a lane that was taken; False when another process has it by now."""
+        return bool(self._redis.script("notice_release", [lane, token]))
+
+    @answers
     def head(self, lane: str) -> Notice | None:
         """Return the notice that a person is told next."""
         found = self._redis.client.lindex(f"{keys.NOTICES}lane:{lane}", 0)

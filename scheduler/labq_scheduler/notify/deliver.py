@@ -24,7 +24,7 @@ from labq_scheduler.notify.pool import Pool
 log = logging.getLogger(__name__)
 #: Seconds before the first new try; doubles with each, at most LONGEST.
 FIRST, LONGEST = 2.0, 600.0
-#: Seconds that this process waits by itself: a hint by way of Redis may reach another one, which does not hold the lane.
+#: Seconds that this process waits by itself: the follower names a lane again after ten at the earliest.
 SOON = 2.0
 #: Lanes worked at the same time: one that hangs does not keep the others.
 THREADS = 4
@@ -101,7 +101,11 @@ class Deliverer:
             while again:
                 try:
                     if self._store.notices.take(found.lane, self._token):
-                        others = self._work(found.lane, slow=slow)
+                        try:
+                            others = self._work(found.lane, slow=slow)
+                        finally:
+                            # Kept, a hint that another notifier takes would be lost on it.
+                            self._store.notices.release(found.lane, self._token)
                 finally:
                     again = self._leave(found.lane)
             if others:

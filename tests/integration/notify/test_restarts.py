@@ -11,7 +11,9 @@ from support.redis import RedisServer
 from support.slack import Behaviour, SlackServer
 from support.waiting import wait_for
 
-from labq.store import Store
+from labq.clock import monotonic
+from labq.store import Store, keys
+from labq_scheduler.notify.follower import AGAIN
 
 
 def jobs_told(slack: SlackServer, slack_id: str) -> list[str]:
@@ -140,3 +142,23 @@ def test_ended_in_order_it_finishes_what_it_sends(
     settled(store)
     assert jobs_told(slack, ann) == jobs
     assert slack.called("conversations.history") == 0
+
+
+def test_two_notifiers_share_the_work_and_neither_keeps_a_lane_from_the_other(
+    make_notifier: MakeNotifier, lab_people: People, slack: SlackServer, store: Store
+) -> None:
+    people = [f"p{number}" for number in range(8)]
+    for name in people:
+        lab_people.add(name, digest="off")
+    make_notifier()
+    make_notifier()
+    # A hint goes to any of the two: were a lane kept by the other, it would rest for ten seconds, every second time.
+    for number in range(3):
+        began = monotonic()
+        for name in people:
+            lab_people.run(name, fails="oops")
+        settled(store)
+        assert number == 0 or monotonic() - began < AGAIN
+    assert len(slack.posts) == 3 * len(people)
+    held = f"{keys.NOTICES}lock:*"
+    wait_for(lambda: not store.connection.client.keys(held), 5, "the lanes to be let go of")
