@@ -96,6 +96,8 @@ all:
       vars:
         # The first admin; the token lies in /root/labq-admin-token afterwards.
         {admin}
+        # The wheel that labq was installed from: the server is made of it, and serves it to the nodes. Not needed from a checkout.
+        # labq_wheel: /root/labq-0.1.0-py3-none-any.whl
         # Lines of compose's .env (.env.example lists them).
         control_settings: {{}}
         # backup_dir: /var/backups/labq

@@ -184,5 +184,9 @@ def _next(lab: Path, key: Path | None, answers: Answers) -> None:
     for node in answers.nodes:
         port = f"-p {node.port} " if node.port else ""
         print(f"  ssh-copy-id {port}-i {lab}/ssh/id_ed25519.pub {answers.user}@{node.address or node.name}")
+    if answers.admin is None:
+        print(
+            f"  say who the first admin is: control_admin in {lab}/inventory/lab.yml; without one nobody gets a token"
+        )
     print("  labq provision control --here      the control machine: queue, server, dashboards")
     print("  labq provision gpu_nodes --here    the nodes; later from anywhere: labq provision")
