@@ -23,3 +23,4 @@ def lab(idle_lab: Lab) -> Iterator[Lab]:
     yield idle_lab
     (idle_lab.scratch / "go").touch()  # whatever still works may end
     idle_lab.end(signal.SIGTERM)
+    idle_lab.end_drivers()
