@@ -161,7 +161,7 @@ class RunEvent:
     Attributes:
         at: seconds since the epoch.
         kind: "task" (a task begins on all its hosts), "host" (it ended on one), "requirement" (the same, of the
-            preflight), "say" (a sentence for people).
+            preflight), "say" (a sentence for people, of the driver or of a play: what its tasks of debug say).
         outcome: of "host" and "requirement": ok, changed, failed, ignored, unreachable or skipped.
         seconds: that the task took on the host.
         message: of a failure; with ``--diff`` what changes; of "say" the sentence.

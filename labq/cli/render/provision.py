@@ -86,7 +86,8 @@ def name_of(event: Mapping[str, Any]) -> str:
 def plain(event: Mapping[str, Any]) -> str:
     """Return the line of an event where there is no terminal; "" = it is worth none."""
     if event["kind"] == "say":
-        return clean(str(event["message"]))
+        host, said = clean(str(event["host"])), clean(str(event["message"]))
+        return said if host in said else f"{host}: {said}"
     if event["kind"] == "task" or event["outcome"] not in _TOLD:
         return ""
     line = f"{clean(str(event['host']))}  {event['outcome']}  {name_of(event)}"

@@ -22,6 +22,8 @@ _OUTCOMES = {
     "runner_on_skipped": "skipped",
 }
 HIDDEN = "(what it said is hidden: the task has no_log)"
+#: Tasks by which a play speaks to people.
+_SAYS = frozenset({"ansible.builtin.debug", "debug"})
 
 
 def read_event(body: Mapping[str, Any], *, now: float, diff: bool) -> RunEvent | None:
@@ -51,6 +53,11 @@ def read_event(body: Mapping[str, Any], *, now: float, diff: bool) -> RunEvent |
         message = HIDDEN if hidden else bounded(failure_text(result), MOST)
     elif diff and not hidden:
         message = bounded(diff_text(result), MOST_DIFF)
+    if outcome == "ok" and not hidden and data.get("task_action") in _SAYS and (said := said_text(result)):
+        seconds = round(float(data.get("duration") or 0.0), 2)
+        return RunEvent(
+            now, "say", _short(data.get("host")), role, task, outcome, seconds, bounded(said, MOST)
+        )
     kind = "requirement" if role == "preflight" and task.startswith(REQUIREMENT) else "host"
     return RunEvent(
         now, kind, _short(data.get("host")), role, task.removeprefix(REQUIREMENT) if kind == "requirement" else task,
@@ -90,6 +97,18 @@ def failure_text(result: Mapping[str, Any]) -> str:
         if text := str(result.get("stdout") or result.get("module_stdout") or "").strip():
             parts.append(text[-MOST // 4 :])
     return "\n".join(dict.fromkeys(part for part in parts if part)) or "it failed and said nothing"
+
+
+def said_text(result: Mapping[str, Any]) -> str:
+    """Return what a play says to people by a task of debug, on one line; "" = nothing that may be told."""
+    items = result.get("results")
+    parts = items if isinstance(items, list) else [result]
+    found: list[str] = []
+    for part in parts:
+        if isinstance(part, dict) and "censored" not in part and not part.get("_ansible_no_log"):
+            message = part.get("msg")
+            found += [str(line) for line in (message if isinstance(message, list) else [message]) if line]
+    return "; ".join(line.strip() for line in found)
 
 
 def diff_text(result: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ class Tally:
         """Take one event."""
         if event.kind == "task":
             self._task, self._done = (event.role, event.task), set()
-        elif event.kind in {"host", "requirement"}:
+        elif event.host:
             self._done.add(event.host)
             self._seconds[event.host] = self._seconds.get(event.host, 0.0) + event.seconds
             counts = self._counts.setdefault(event.host, {})

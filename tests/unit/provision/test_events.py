@@ -44,6 +44,21 @@ def test_results_are_told_only_when_they_failed_or_as_a_diff() -> None:
     assert "-a\n+b" in told(res=change, diff=True).message
 
 
+def test_what_a_play_says_by_debug_is_told_to_people_and_nothing_of_it_that_is_hidden() -> None:
+    action = "ansible.builtin.debug"
+    one = told(task_action=action, res={"msg": "a waits for job 7"})
+    assert (one.kind, one.host, one.message) == ("say", "a", "a waits for job 7")
+    assert told(task_action=action, res={"msg": ["two", "lines"]}).message == "two; lines"
+    items = {
+        "results": [{"msg": "x"}, {"msg": SECRET, "_ansible_no_log": True}, {"msg": "y"}],
+        "msg": "All items completed",
+    }
+    assert told(task_action=action, res=items).message == "x; y"
+    hidden = told(task_action=action, res={"censored": "the output has been hidden"})
+    assert (hidden.kind, hidden.message) == ("host", "")
+    assert told(task_action="ansible.builtin.command", res={"msg": "much"}).kind == "host"
+
+
 def test_a_failure_says_message_and_the_end_of_what_the_program_wrote() -> None:
     said = told(
         "runner_on_failed", res={"msg": "non-zero return code", "stderr": "x" * 5000 + " the end"}
