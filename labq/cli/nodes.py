@@ -35,7 +35,7 @@ def run(options: Any) -> int:
         return 0
     nodes = found if isinstance(found, list) else [found]
     if not nodes:
-        terminal.note("no node has registered yet; start labq-worker there, or `labq up` here")
+        terminal.note("no node has registered yet; an admin adds one: labq node add NAME. Or `labq up` here")
         return 0
     sys.stdout.write(nodes_text(nodes, now(), terminal.width(), colours=terminal.colours()))
     return 0
