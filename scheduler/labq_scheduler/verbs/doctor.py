@@ -114,7 +114,12 @@ def _records(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
 def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
     nodes = lab.board.nodes()
     if not nodes:
-        yield _finding("nodes", False, "no node has registered", "an admin makes a machine one: labq node add NAME; on this machine alone: labq up")
+        yield _finding(
+            "nodes",
+            False,
+            "no node has registered",
+            "an admin makes a machine one: labq node add NAME; on this machine alone: labq up",
+        )
     for node, readings in nodes:
         skew = float(readings.get("clock", node.heartbeat)) - node.heartbeat
         silence = now - node.heartbeat
