@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from labq import __version__
 from labq.errors import BadInputError, LabqError, closest
-from labq.settings import SETTINGS, Setting
+from labq.settings import SETTINGS, Setting, Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 #: Secrets have no flag: command lines are visible to everybody. (An address of Redis or of records may be one.)
@@ -75,6 +75,23 @@ def _add(made: argparse.ArgumentParser, flag: str, row: Setting) -> None:
         made.add_argument(flag, dest=row.name, nargs="?", const="1", metavar="1|0", help=text)
     else:
         made.add_argument(flag, dest=row.name, metavar=_FORMS[row.kind], help=text)
+
+
+def named_redis(settings: Settings) -> str:
+    """Return the address of Redis.
+
+    Args:
+        settings: those in force.
+
+    Raises:
+        BadInputError: none is named.
+    """
+    if url := settings.text("redis_url"):
+        return url
+    raise BadInputError(
+        "there is no LABQ_REDIS_URL",
+        "name the Redis of the server (redis://HOST:6379/0); `labq up` starts one",
+    )
 
 
 def set_up_logging(level: str) -> None:

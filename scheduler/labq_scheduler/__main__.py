@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from labq.errors import BadInputError
-from labq.program import exit_status, set_up_logging, settings_parser
+from labq.program import exit_status, named_redis, set_up_logging, settings_parser
 from labq.settings import Settings
 
 if TYPE_CHECKING:
@@ -123,9 +122,7 @@ def _node_command(
 def _store(settings: Settings) -> Store:
     from labq.store import Store
 
-    if not settings.text("redis_url"):
-        raise BadInputError("no Redis is named", "set LABQ_REDIS_URL as for the server: see scheduler.env")
-    return Store(settings.text("redis_url"))
+    return Store(named_redis(settings))
 
 
 if __name__ == "__main__":

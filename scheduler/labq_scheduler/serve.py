@@ -9,8 +9,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from labq.clock import monotonic
-from labq.errors import BadInputError, UnavailableError
+from labq.errors import UnavailableError
 from labq.node import Gpu
+from labq.program import named_redis
 from labq.sdnotify import Supervised, under_systemd
 from labq.settings import Settings
 from labq.store import Store
@@ -42,12 +43,7 @@ def make_lab(settings: Settings) -> Lab:
     Raises:
         BadInputError: a setting is missing or not legal.
     """
-    url = settings.text("redis_url")
-    if not url:
-        raise BadInputError(
-            "there is no LABQ_REDIS_URL",
-            "name a Redis (redis://HOST:6379/0), or use `labq up`, which starts one",
-        )
+    url = named_redis(settings)
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
     history = History(settings.text("records_url"), files.root)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.lab import free_port
 from support.need import need
 
 REPO = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
 BASE = "python:3.11-slim"
 STANDINS = REPO / "tests" / "integration" / "compose" / "standins"
 OURS = ("scheduler", "worker", "exporter")
@@ -157,6 +159,20 @@ class Stack:
         """The last lines of all services, for a message."""
         states = self.engine.docker("ps", "-a", "--format", "{{.Names}}: {{.Status}}", check=False)
         return states + self.compose("logs", "--tail", "20", check=False)
+
+    def labq(self, token: str, *arguments: str, check: bool = True) -> str:
+        """What the client of the host says of this stack."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("LABQ_")} | {
+            "LABQ_SERVER": self.url, "LABQ_TOKEN": token, "LABQ_CONFIG": str(self.folder / "client.toml"), "NO_COLOR": "1",
+        }  # fmt: skip
+        result = subprocess.run(
+            [BIN / "labq", *arguments], env=env, cwd=self.folder, text=True, capture_output=True, timeout=90,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0 or not check, (
+            f"labq {arguments}: {result.stdout}{result.stderr}\n{self.logs()}"
+        )
+        return result.stdout
 
     def close(self) -> None:
         """Remove containers, networks, volumes and files."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from labq.clock import monotonic
 from labq.errors import BadInputError, UnavailableError
+from labq.program import named_redis
 from labq.sdnotify import under_systemd
 from labq.settings import Settings
 from labq.store import Store
@@ -36,11 +37,7 @@ def run(settings: Settings) -> None:
     Raises:
         BadInputError: a setting is missing or not legal.
     """
-    url = settings.text("redis_url")
-    if not url:
-        raise BadInputError(
-            "there is no LABQ_REDIS_URL", "name the Redis of the server (redis://HOST:6379/0)"
-        )
+    url = named_redis(settings)
     store, allowed = Store(url), Allowed.from_settings(settings)
     senders = make_senders(settings, allowed, lambda: list(map(address_of, store.nodes.all())))
     files, token = DataDir(settings.path("data_dir")), secrets.token_hex(8)

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Mapping
 
 from labq.clock import monotonic, now
-from labq.errors import BadInputError, ConflictError, LabqError, NotFoundError
+from labq.errors import ConflictError, LabqError, NotFoundError
+from labq.program import named_redis
 from labq.provision import FINAL, Run, RunEvent, RunState
 from labq.settings import SETTINGS, Settings
 from labq.store import Store
@@ -157,11 +158,7 @@ def serve(settings: Settings) -> None:
     Raises:
         BadInputError: a setting is missing or not legal.
     """
-    url = settings.text("redis_url")
-    if not url:
-        raise BadInputError(
-            "there is no LABQ_REDIS_URL", "name the Redis of the server (redis://HOST:6379/0)"
-        )
+    url = named_redis(settings)
     lab = lab_dir(settings)
     lab.check()
     playbooks = playbooks_dir(settings)

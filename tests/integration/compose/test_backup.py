@@ -21,22 +21,8 @@ BIN = Path(sys.executable).parent
 ADMIN = "ann"
 
 
-def labq(stack: Stack, token: str, *arguments: str, check: bool = True) -> str:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LABQ_")} | {
-        "LABQ_SERVER": stack.url, "LABQ_TOKEN": token, "LABQ_CONFIG": str(stack.folder / "client.toml"), "NO_COLOR": "1",
-    }  # fmt: skip
-    result = subprocess.run(
-        [BIN / "labq", *arguments], env=env, cwd=stack.folder, text=True, capture_output=True, timeout=90,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0 or not check, (
-        f"labq {arguments}: {result.stdout}{result.stderr}\n{stack.logs()}"
-    )
-    return result.stdout
-
-
 def submit(stack: Stack, token: str, name: str) -> None:
-    labq(stack, token, "submit", "--image", BUSYBOX, "--memory", "64MB", "--not-before", "2099-01-01T00:00:00Z", "--name", name, "--", "true")  # fmt: skip
+    stack.labq(token, "submit", "--image", BUSYBOX, "--memory", "64MB", "--not-before", "2099-01-01T00:00:00Z", "--name", name, "--", "true")  # fmt: skip
 
 
 class Backups:
@@ -113,21 +99,21 @@ def test_a_backup_brings_jobs_records_and_users_back_and_keeps_what_it_replaced(
 ) -> None:
     submit(stack, token, "waiting")
     submit(stack, token, "ended")
-    labq(stack, token, "cancel", "2")
+    stack.labq(token, "cancel", "2")
     wait_for(lambda: "ended" in recorded(stack), 30, "the record of a job that ended", interval=0.3)
-    labq(stack, token, "user", "add", "bob", "--uid", "1002", "--gid", "1002")
+    stack.labq(token, "user", "add", "bob", "--uid", "1002", "--gid", "1002")
     backup = backups.make()
     # After the backup: one more job, one user fewer.
     submit(stack, token, "newer")
-    labq(stack, token, "user", "rm", "bob")
+    stack.labq(token, "user", "rm", "bob")
 
     done = backups.restore(backup)
 
     assert done.returncode == 0, done.stderr
     ready(stack)
-    wait_for(lambda: "waiting" in labq(stack, token, "ls", check=False), 30, "the old queue", interval=0.5)
-    assert "newer" not in labq(stack, token, "ls", "--all")
-    assert "bob" in labq(stack, token, "user", "ls")
+    wait_for(lambda: "waiting" in stack.labq(token, "ls", check=False), 30, "the old queue", interval=0.5)
+    assert "newer" not in stack.labq(token, "ls", "--all")
+    assert "bob" in stack.labq(token, "user", "ls")
     assert "ended" in recorded(stack)
     kept = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
     assert {Path(each).name.split(".replaced-")[0] for each in kept} >= {"_data", "records.sqlite", "secrets"}
@@ -137,7 +123,7 @@ def test_a_backup_brings_jobs_records_and_users_back_and_keeps_what_it_replaced(
     stack.engine.docker("kill", stack.container("redis"))
     stack.up("redis")
     ready(stack)
-    wait_for(lambda: "after" in labq(stack, token, "ls", check=False), 30, "the new job", interval=0.5)
+    wait_for(lambda: "after" in stack.labq(token, "ls", check=False), 30, "the new job", interval=0.5)
 
 
 def test_a_backup_is_for_root_alone_and_holds_no_locks_and_no_runs(backups: Backups) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -46,18 +45,6 @@ def token(stack: Stack) -> str:
     return made.splitlines()[-1]
 
 
-def labq(stack: Stack, token: str, *arguments: str) -> str:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LABQ_")} | {
-        "LABQ_SERVER": stack.url, "LABQ_TOKEN": token, "LABQ_CONFIG": str(stack.folder / "client.toml"), "NO_COLOR": "1",
-    }  # fmt: skip
-    result = subprocess.run(
-        [BIN / "labq", *arguments], env=env, cwd=stack.folder, text=True, capture_output=True, timeout=90,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, f"labq {arguments}: {result.stdout}{result.stderr}\n{stack.logs()}"
-    return result.stdout
-
-
 @pytest.fixture(scope="module")
 def gateway(stack: Stack) -> str:
     """The address at which containers find this machine."""
@@ -83,7 +70,7 @@ def node(stack: Stack, token: str, gateway: str, engine: Engine) -> Iterator[str
     agent.start([str(BIN / "labq-worker"), "--name", NODE, "--gpus", "sim:1xRTX-4090-24GB"], env, folder)
     exporter.start([str(BIN / "labq-exporter"), "--host", gateway, "--engines", engine.host[7:]], env, folder)
     try:
-        wait_for(lambda: NODE in labq(stack, token, "nodes"), 30, "the node", interval=0.3, hint=agent.tail)
+        wait_for(lambda: NODE in stack.labq(token, "nodes"), 30, "the node", interval=0.3, hint=agent.tail)
         yield NODE
     finally:
         agent.end()
@@ -187,9 +174,9 @@ def test_redis_says_nothing_without_the_password_and_evicts_nothing(stack: Stack
 
 def test_a_job_from_the_host_runs_on_the_hosts_agent(stack: Stack, token: str, node: str) -> None:
     # BUSYBOX is on the engine of the agent: nothing is pulled.
-    said = labq(stack, token, "submit", "--image", BUSYBOX, "--gpus", "1", "--memory", "64MB", "--follow", "--", "echo", "it", "ran")  # fmt: skip
+    said = stack.labq(token, "submit", "--image", BUSYBOX, "--gpus", "1", "--memory", "64MB", "--follow", "--", "echo", "it", "ran")  # fmt: skip
     assert "it ran" in said
-    (job,) = json.loads(labq(stack, token, "ls", "--json"))
+    (job,) = json.loads(stack.labq(token, "ls", "--json"))
     assert (job["owner"], job["state"], job["node"]) == (ADMIN, "succeeded", NODE)
 
 
@@ -220,7 +207,7 @@ def test_a_lost_node_stays_on_the_list_and_a_removed_one_goes(stack: Stack, toke
 
     stack.exec("scheduler", "python", "-c", made)
     wait_for(lambda: "10.9.8.7" in listed(), 10, "the lost node to be listed")
-    labq(stack, token, "nodes", "--remove", "gone")
+    stack.labq(token, "nodes", "--remove", "gone")
     wait_for(lambda: "10.9.8.7" not in listed(), 10, "the removed node to go")
     assert NODE in listed()
 
@@ -266,7 +253,7 @@ def test_no_secret_is_in_an_inspect_a_log_or_the_printed_configuration(
 
 
 def test_redis_keeps_what_it_was_told_when_it_is_killed(stack: Stack, token: str, node: str) -> None:
-    labq(stack, token, "submit", "--image", BUSYBOX, "--memory", "64MB", "--not-before", "2099-01-01T00:00:00Z", "--name", "kept", "--", "true")  # fmt: skip
+    stack.labq(token, "submit", "--image", BUSYBOX, "--memory", "64MB", "--not-before", "2099-01-01T00:00:00Z", "--name", "kept", "--", "true")  # fmt: skip
     # appendfsync everysec is against a power cut; a kill of the process loses nothing that it answered.
     stack.engine.docker("kill", stack.container("redis"))
     stack.up("redis")
@@ -280,6 +267,6 @@ def test_redis_keeps_what_it_was_told_when_it_is_killed(stack: Stack, token: str
     def listed() -> (
         bool
     ):  # healthy, as the engine saw it some seconds ago: until the server has read it, it says so
-        return "kept" in labq(stack, token, "ls")
+        return "kept" in stack.labq(token, "ls")
 
     wait_for(listed, 30, "the server to read the lab's state again", interval=1, hint=stack.logs)
