@@ -10,6 +10,8 @@ Nothing that is there is overwritten. More nodes later: labq node add NAME.
 
 from __future__ import annotations
 
+import os
+
 from labq.cli import parser as common
 from labq.errors import BadInputError
 
@@ -36,7 +38,9 @@ def declare(parser: common.Parser) -> None:
     )
     parser.add_argument("--url", metavar="URL", help="where nodes and people reach the server")
     parser.add_argument("--user", metavar="USER", help="to log in as on the nodes (root)")
-    parser.add_argument("--admin", metavar="NAME:UID:GID", help="the first admin (you)")
+    parser.add_argument(
+        "--admin", metavar="NAME:UID:GID", help="the first admin (you); or an account of this machine"
+    )
 
 
 def run(options: Any) -> int:
@@ -65,7 +69,6 @@ def run(options: Any) -> int:
 
 
 def _answers(options: Any) -> Answers:
-    import os
     import socket
     import sys
 
@@ -82,40 +85,74 @@ def _answers(options: Any) -> Answers:
     control = options.control or (
         _ask("name of this machine, which becomes the control machine", name) if asks else name
     )
-    usual = f"http://{_address()}:7580"
-    url = options.url or (_ask("where nodes and people reach the server", usual) if asks else usual)
+    url = options.url or _url(asks=asks)
     user = options.user or (_ask("to log in to the nodes as", "root") if asks else "root")
+    admin = _admin(options.admin, asks=asks)
     words = _words(options.hosts) if options.hosts is not None else _ask_hosts()
+    return Answers(control, url, user, admin, read_hosts(words))
+
+
+def _url(*, asks: bool) -> str:
+    from labq.cli import terminal
+    from labq.cli.own_addresses import own_addresses, usual_address
+
+    address = usual_address()
+    usual, found = f"http://{address}:7580", own_addresses()
+    if len({each for _, each in found}) > 1:
+        listed = ", ".join(f"{each} ({name})" for name, each in found)
+        terminal.note(
+            f"this machine has several addresses: {listed}; choose the one that nodes and people reach"
+        )
+        if not asks:
+            terminal.note(
+                f"{usual} is written, since {address} is the one it goes out with; another: --url URL"
+            )
+    return _ask("where nodes and people reach the server", usual) if asks else usual
+
+
+def _admin(said: str | None, *, asks: bool) -> tuple[str, int, int] | None:
+    """Return the first admin: as said, as asked, else whoever types this; root is none, as its containers would be."""
+    if said:
+        return _person(said)
     uid, gid = int(os.environ.get("SUDO_UID", os.getuid())), int(os.environ.get("SUDO_GID", os.getgid()))
-    admin = _admin(options.admin) if options.admin else (os.environ.get("SUDO_USER") or _me(), uid, gid)
-    return Answers(control, url, user, admin if admin[1] else None, read_hosts(words))
+    usual = f"{os.environ.get('SUDO_USER') or _me()}:{uid}:{gid}" if uid else ""
+    while asks:
+        answer = _ask(
+            "the first admin, an account here or NAME:UID:GID; none: nobody gets a token", usual or "none"
+        )
+        try:
+            return None if answer == "none" else _person(answer)
+        except BadInputError as error:
+            print(f"{error.what}; {error.next}")
+    return _person(usual) if usual else None
 
 
-def _admin(text: str) -> tuple[str, int, int]:
-    parts = text.split(":")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
-        raise BadInputError(f"--admin {text!r} is not legal", "write NAME:UID:GID, such as hana:1000:1000")
-    return parts[0], int(parts[1]), int(parts[2])
+def _person(text: str) -> tuple[str, int, int]:
+    import pwd
+
+    name, *numbers = text.split(":")
+    if name and not numbers:
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            raise BadInputError(
+                f"there is no account {name[:100]!r} on this machine",
+                "write NAME:UID:GID, such as hana:1000:1000",
+            ) from None
+        numbers = [str(account.pw_uid), str(account.pw_gid)]
+    legal = name and len(numbers) == 2 and all(part.isascii() and part.isdigit() for part in numbers)
+    if not legal or not int(numbers[0]):
+        raise BadInputError(
+            f"admin {text[:100]!r} is not legal",
+            "write NAME:UID:GID, such as hana:1000:1000; root (0) submits no jobs",
+        )
+    return name, int(numbers[0]), int(numbers[1])
 
 
 def _me() -> str:
     import getpass
 
     return getpass.getuser()
-
-
-def _address() -> str:
-    """Return the address of this machine in its network; its name when there is none. Nothing is sent."""
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(
-                ("192.0.2.1", 9)
-            )  # an address for documentation (RFC 5737): only the route is looked up
-            return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
 
 
 def _ask(what: str, usual: str) -> str:
@@ -149,8 +186,6 @@ def _words(hosts: list[str]) -> list[str]:
 
 
 def _write(lab: Path, path: Path, text: str) -> None:
-    import os
-
     for directory in [lab, *(p for p in reversed(path.parents) if p.is_relative_to(lab) and p != lab)]:
         if not directory.exists():
             directory.mkdir(parents=True, mode=0o700)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as codec
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,9 @@ from labq.errors import BadInputError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+#: Commands that can do without a server.
+_HERE = re.compile(r"\b(labq provision|labq doctor)(?= )(?! --here)")
 
 
 def run_here(request: Mapping[str, Any], *, json: bool) -> int:
@@ -59,7 +63,7 @@ class Driver:
         """Yield ``{"events", "run"}``; may be asked again after Ctrl-C."""
         while line := (self._process.stdout.readline() if self._process.stdout else ""):
             body = codec.loads(line)
-            self._run |= body.get("run") or {}
+            self._run |= told_here(body.get("run") or {})
             yield {"events": [body["event"]] if "event" in body else [], "run": dict(self._run)}
 
     def cancel(self) -> None:
@@ -81,6 +85,14 @@ class Driver:
                 what or "labq-provisioner ended without a word",
                 then or "run it by hand: labq-provisioner --once site.yml",
             )
+
+
+def told_here(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run whose advice is for this machine: what is to be typed again is typed with --here. Pure."""
+    failures = [
+        one | {"next": _HERE.sub(r"\1 --here", str(one["next"]))} for one in run.get("failures") or []
+    ]
+    return {**run, "failures": failures} if failures else dict(run)
 
 
 def _program() -> str:

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from labq.cli import terminal
-from labq.cli.render.provision import Progress, difference, plain, summary
-from labq.clock import now
+from labq.cli.render.provision import Progress, difference, plain, still_queued, summary
+from labq.clock import monotonic, now
 from labq.errors import BadInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
+#: Seconds after which a run that has not begun is told to wait, and for what.
+_LONG_QUEUED = 15.0
 #: Exit status by final state.
 STATUS = {"succeeded": 0, "failed": 1, "cancelled": 2}
 
@@ -21,12 +23,22 @@ STATUS = {"succeeded": 0, "failed": 1, "cancelled": 2}
 class Display:
     """Draws a run on a terminal, or writes lines."""
 
-    def __init__(self, stream: TextIO, *, diff: bool, quiet: bool = False) -> None:
-        """Draw on ``stream``; nothing when ``quiet``."""
+    def __init__(
+        self, stream: TextIO, *, diff: bool, quiet: bool = False, patience: float = _LONG_QUEUED
+    ) -> None:
+        """Draw.
+
+        Args:
+            stream: where.
+            diff: also what changes in files.
+            quiet: draw nothing.
+            patience: seconds after which a run that has not begun is told to wait, and for what.
+        """
         self.progress = Progress()
         self._stream, self._diff, self._quiet = stream, diff, quiet
         self._live = terminal.is_terminal(stream)
         self._drawn = 0
+        self._began, self._patience, self._told_why = monotonic(), patience, ""
 
     def take(self, news: Mapping[str, Any]) -> None:
         """Take ``{"events", "run"}``."""
@@ -38,6 +50,8 @@ class Display:
                 text := plain(event) if not self._live or event["kind"] == "say" else ""
             ):
                 lines.append(text)
+        if text := self._why_queued():
+            lines.append(text)
         if self._quiet:
             return
         self.clear()
@@ -48,6 +62,17 @@ class Display:
             self._stream.write("".join(f"{line}\n" for line in picture))
             self._drawn = len(picture)
         self._stream.flush()
+
+    def _why_queued(self) -> str:
+        """Return what the run waits for, once it has done so for long; once for each reason."""
+        run, waited = self.progress.run, monotonic() - self._began
+        if run.get("state") != "queued" or waited < self._patience:
+            return ""
+        reason = ", ".join(run["waits_for"]) or "a driver"
+        if reason == self._told_why:
+            return ""
+        self._told_why = reason
+        return still_queued(run, waited)
 
     def clear(self) -> None:
         """Remove the lines of the hosts."""

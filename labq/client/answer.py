@@ -97,6 +97,10 @@ class Response:
         """Read the body now; ``read`` returns it later."""
         self._spare = self.read()
 
+    def peek(self) -> bytes:
+        """Return what ``keep`` has read; it stays to be read."""
+        return self._spare
+
     def _end(self) -> None:
         self._at_end = True
         self._wire.reusable = self._keeps_alive and not self._wire.spoilt

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 #: Seconds of one long poll (the server's limit is 60), and for which a server that went away is tried again: a play
 #: may restart the control machine's.
 _LONG_POLL, _PATIENCE = 30, 600.0
+#: Seconds of one long poll while a run has not begun: whoever follows it is told why it waits.
+_SHORT_POLL = 5
 
 
 class Provision:
@@ -46,13 +48,15 @@ class Provision:
             run_id: of the run.
             after: number of the last event that is known.
         """
+        queued = True
         while True:
-            query = {"after": after, "wait": _LONG_POLL}
+            query = {"after": after, "wait": _SHORT_POLL if queued else _LONG_POLL}
             answer = self.session.send(
                 "GET", f"/v1/provision/{part(run_id)}/events", query=query, patience=_PATIENCE
             )
             news = self.session.parsed(answer)
             yield news
+            queued = news["run"]["state"] == "queued"
             if news["events"]:
                 after = news["events"][-1]["n"]
             elif news["run"]["ended"]:

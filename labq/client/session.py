@@ -111,14 +111,15 @@ class Session:
                     answer.keep()
                 if answer.status in accept:
                     return answer
-                if answer.status != 503 or monotonic() - started >= patience:
+                if monotonic() - started >= patience or not _is_away(answer):
                     return self._checked(answer)
             except OSError as error:
                 patient = monotonic() - started < patience or (not patience and tries < len(BACKOFF))
                 if not again or not patient or not self._met or isinstance(error, NotHttpError):
                     raise self.away(error) from None
             if tries == 0:
-                self.on_away(f"{self.address.url} does not answer, trying again")
+                long = f" for {patience / 60:g} minutes" if patience else ""
+                self.on_away(f"{self.address.url} does not answer, trying again{long}")
             sleep(BACKOFF[min(tries, len(BACKOFF) - 1)])
             tries += 1
 
@@ -180,3 +181,14 @@ class Session:
             # An answer to HEAD has no body; whoever asks again in another way learns more.
             body = {}
         raise from_wire(body if isinstance(body, dict) else {}, answer.status)
+
+
+def _is_away(answer: Response) -> bool:
+    """Return whether an answer says that the server is away for a while; its body stays to be read."""
+    if answer.status < 500:
+        return False
+    if answer.status == 503:
+        return True
+    # A proxy before a server that starts; or a server of an older labq, whose last word is a bare 500.
+    answer.keep()
+    return b'"error"' not in answer.peek()

@@ -38,6 +38,10 @@ class Connection:
 
     def script(self, name: str, args: Sequence[str | int | float]) -> Any:
         """Run the Lua script ``name`` (loaded on first use, reloaded after a restart of Redis)."""
+        return self.load(name)(args=list(args))
+
+    def load(self, name: str) -> Any:
+        """Read the Lua script ``name`` unless that was done; nothing is sent. Return what runs it."""
         found = self._scripts.get(name)
         if found is None:
             text = files("labq.store").joinpath(f"lua/{name}.lua").read_text()
@@ -45,7 +49,7 @@ class Connection:
             for constant in ("MAX_EVENTS", "IDEM_SECONDS", "KEEP_SECONDS"):
                 text = text.replace(constant, str(getattr(keys, constant)))
             found = self._scripts[name] = self.client.register_script(text)
-        return found(args=list(args))
+        return found
 
     def close(self) -> None:
         """Close what is open; the next call opens another."""

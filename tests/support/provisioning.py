@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,10 @@ class Lab:
         }
         return env | named | more
 
-    def start(self, **more: str) -> None:
+    def start(self, command: Sequence[str] = (), **more: str) -> None:
         """Starts the service and waits until it lives."""
         self.store.connection.client.delete("labq:provision:alive")
-        self._daemon.start([str(BIN / "labq-provisioner")], self.env(**more))
+        self._daemon.start(command or [str(BIN / "labq-provisioner")], self.env(**more))
         wait_for(self.store.provision.alive, 20, "the provisioner to live", hint=self._daemon.tail)
 
     def end(self, how: Any) -> None:

@@ -77,6 +77,22 @@ class Progress:
         return clip(head + doing, width)
 
 
+def still_queued(run: Mapping[str, Any], seconds: float) -> str:
+    """Return what a run that has not begun waits for.
+
+    Args:
+        run: as the API shows it.
+        seconds: for which it was seen to wait.
+    """
+    head = f"run {clean(str(run['id']))} is queued for {about(seconds)}"
+    if run["waits_for"]:
+        return f"{head}: it waits for run {', '.join(run['waits_for'])}, which holds one of its hosts"
+    return (
+        f"{head}: it waits for labq-provisioner to begin it, which takes seconds; on the control machine: "
+        "journalctl -u labq-provisioner -n 50"
+    )
+
+
 def name_of(event: Mapping[str, Any]) -> str:
     """Return role and task of an event: ``docker : Install Docker``."""
     role, task = clean(str(event["role"])), clean(str(event["task"]))

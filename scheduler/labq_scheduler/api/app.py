@@ -32,6 +32,7 @@ from labq_scheduler.api import (
 from labq_scheduler.api.auth import Doorkeeper
 from labq_scheduler.api.docs import PAGE
 from labq_scheduler.api.hub import Hub
+from labq_scheduler.api.stopping import AnswerWhenCancelled
 from labq_scheduler.files.packages import Packages
 from labq_scheduler.metrics.counts import JobCounts
 from labq_scheduler.metrics.parts import Deciding, Parts
@@ -75,6 +76,7 @@ def create_app(
     app.state.packages = Packages(lab.site.packages)
     app.state.doorkeeper = Doorkeeper(lab.store.people)
     errors.install(app)
+    app.add_middleware(AnswerWhenCancelled)
     for module in (
         jobs, logs, nodes, join, packages, usage, notify, provision, contexts, images, users, agent, health, metrics,
     ):  # fmt: skip

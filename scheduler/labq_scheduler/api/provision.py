@@ -11,6 +11,7 @@ from labq.errors import BadInputError
 from labq_scheduler.api import schemas
 from labq_scheduler.api.auth import Admin
 from labq_scheduler.api.exchange import in_thread, json_answer, lab_of, read_json
+from labq_scheduler.api.stopping import stopping
 from labq_scheduler.verbs import provision as verb
 
 router = APIRouter(tags=["provision"])
@@ -52,6 +53,8 @@ async def run_events(request: Request, run_id: str, _admin: Admin) -> Response:
         changed = not first and found["run"] != seen
         if found["events"] or found["run"]["ended"] or changed or monotonic() - began >= wait:
             return json_answer(found)
+        if request.app.state.hub.closing:
+            raise stopping()
         seen = found["run"]
         await asyncio.sleep(PAUSE)
 

@@ -51,6 +51,10 @@ class Provisioner:
         self._drivers: dict[str, subprocess.Popen[bytes]] = {}
         #: run -> how often a driver was started, and when last
         self._started: dict[str, tuple[int, float]] = {}
+        #: run -> why its last driver did not begin it
+        self._why: dict[str, str] = {}
+        # Runs are ended also when labq's files are gone: nothing is read from them then.
+        store.connection.load("provision_write")
         self.stop = threading.Event()
 
     def hand_over(self, run_id: str) -> None:
@@ -66,20 +70,34 @@ class Provisioner:
     def look(self) -> None:
         """Say that we live, start what no message told of, and end what lost its driver."""
         self._store.provision.beat()
-        for run in self._store.provision.active():
-            if self._driven(run.id):
-                continue
-            tries, last = self._started.get(run.id, (0, 0.0))
-            if monotonic() - last < START and self._running(run.id):
-                continue
-            # Read again: it may have ended between the list and the look at its lock.
-            run = self._store.provision.get(run.id)
-            if run.state is RunState.QUEUED and tries < TRIES:
-                self._start(run)
-            elif run.state not in FINAL:
-                self.bury(run)
+        active = self._store.provision.active()
+        for run in active:
+            try:
+                self._look_at(run)
+            except LabqError:
+                raise  # Redis is away, for all of them
+            except Exception:
+                log.exception("looking after run %s; the others are looked after all the same", run.id)
         with self._lock:
+            ids = {run.id for run in active}
+            for name in list(self._drivers):
+                self._note_end(name)
             self._drivers = {name: one for name, one in self._drivers.items() if one.poll() is None}
+            self._started = {name: one for name, one in self._started.items() if name in ids}
+            self._why = {name: one for name, one in self._why.items() if name in ids}
+
+    def _look_at(self, run: Run) -> None:
+        if self._driven(run.id):
+            return
+        tries, last = self._started.get(run.id, (0, 0.0))
+        if monotonic() - last < START and self._running(run.id):
+            return
+        # Read again: it may have ended between the list and the look at its lock.
+        run = self._store.provision.get(run.id)
+        if run.state is RunState.QUEUED and tries < TRIES:
+            self._start(run)
+        elif run.state not in FINAL:
+            self.bury(run)
 
     def bury(self, run: Run) -> None:
         """End a run whose driver died; say what may still be going on."""
@@ -91,10 +109,7 @@ class Provisioner:
             number += len(events)
             for one in events:
                 tally.take(RunEvent(0.0, *(one[key] for key in RunEvent.__slots__[1:])))
-        notes = [
-            "Its driver died before the run ended",
-            f"{ended} processes of ansible were ended" if ended else "",
-        ]
+        notes = [self._end_of_driver(run), f"{ended} processes of ansible were ended" if ended else ""]
         text = ". ".join(part for part in notes if part) + ". " + still_running(tally.busy())
         stats = tally.stats(None)
         end = run.moved(
@@ -106,6 +121,19 @@ class Provisioner:
             log.info("%s", error.what)
         else:
             log.warning("run %s: %s", run.id, text)
+
+    def _end_of_driver(self, run: Run) -> str:
+        tries, _ = self._started.get(run.id, (0, 0.0))
+        if run.state is not RunState.QUEUED or tries < TRIES:
+            return "Its driver died before the run ended"
+        with self._lock:
+            self._note_end(run.id)
+        return (
+            f"Nothing ran: {tries} drivers were started, and none came so far as to begin it"
+            f" ({self._why.get(run.id, 'the last one hangs')}). On the control machine"
+            " `journalctl -u labq-provisioner -n 50` says more; if labq was removed or replaced there, install"
+            " labq[provision] again, systemctl restart labq-provisioner, and ask for the run again"
+        )
 
     def run(self) -> None:
         """Look again and again, in a thread, until told to stop."""
@@ -126,10 +154,24 @@ class Provisioner:
             self._started[run.id] = (tries + 1, monotonic())
             # The environment says which Redis; it is not on the command line.
             command = [sys.executable, "-m", "labq_scheduler.provision", "--drive", run.id]
-            self._drivers[run.id] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(self._env)
-            )
+            try:
+                self._drivers[run.id] = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(self._env)
+                )
+            except OSError as error:
+                # Python itself may be gone, or there is no process to be had; the next look tries again.
+                self._why[run.id] = f"{sys.executable}: {error.strerror or error}"
+                log.warning("run %s: no driver starts: %s", run.id, self._why[run.id])
+                return
         log.info("run %s: %s for %s", run.id, run.request.playbook, run.request.limit or "all its hosts")
+
+    def _note_end(self, run_id: str) -> None:
+        """Remember how the last driver of a run ended, before it is started again or forgotten. With the lock."""
+        code = self._drivers[run_id].poll() if run_id in self._drivers else None
+        if code is not None:
+            self._why[run_id] = (
+                f"the last one was killed by signal {-code}" if code < 0 else f"exit status {code}"
+            )
 
     def _running(self, run_id: str) -> bool:
         found = self._drivers.get(run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def test_without_flags_it_asks(env: dict[str, str], tmp_path: Path) -> None:
         ("name of this machine", b"ctl\n"),
         ("where nodes and people reach the server", b"http://10.0.0.1:7580\n"),
         ("to log in to the nodes as [root]: ", b"\n"),
+        ("the first admin, an account here or NAME:UID:GID", b"no such account\n"),
+        ("there is no account 'no such account' on this machine; write NAME:UID:GID", b"hana:1000:1001\n"),
         ("  node: ", b"gpu01 10.0.0.11\n"),
         ("gpu01 10.0.0.11\r\n  node: ", b"\n"),
     ):
@@ -81,3 +84,34 @@ def test_without_flags_it_asks(env: dict[str, str], tmp_path: Path) -> None:
     hosts = as_ansible_reads_it(tmp_path / "lab", env)
     assert (hosts["gpu01"]["ansible_host"], hosts["gpu01"]["ansible_user"]) == ("10.0.0.11", "root")
     assert hosts["ctl"]["labq_server"] == "http://10.0.0.1:7580"
+    assert hosts["ctl"]["control_admin"] == {"name": "hana", "uid": 1000, "gid": 1001}
+    assert "say who the first admin is" not in terminal.text
+
+
+def test_a_machine_with_several_addresses_lists_them_and_says_which_it_took(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    script = (
+        "ip link set lo up; ip link add e0 type veth peer name e1; ip link add docker0 type veth peer name d1;"
+        "ip addr add 10.9.0.1/24 dev e0; ip addr add 10.9.1.1/24 dev e1; ip addr add 172.17.0.1/16 dev docker0;"
+        "ip link set e0 up; ip link set e1 up; ip route add default via 10.9.1.2;"
+        f"exec {BIN / 'labq'} inventory init --hosts gpu01 --control ctl"
+    )
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script], env=env, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "this machine has several addresses: 10.9.0.1 (e0), 10.9.1.1 (e1); choose" in done.stderr
+    assert "http://10.9.1.1:7580 is written, since 10.9.1.1 is the one it goes out with" in done.stderr
+    assert as_ansible_reads_it(tmp_path / "lab", env)["ctl"]["labq_server"] == "http://10.9.1.1:7580"
+
+
+def test_an_account_of_this_machine_may_be_the_first_admin_and_root_may_not(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    nobody = pwd.getpwnam("nobody")
+    assert "'root' is not legal" in init(env, "--hosts", "gpu01", "--admin", "root").stderr
+    assert init(env, "--hosts", "gpu01", "--control", "ctl", "--admin", "nobody").returncode == 0
+    said = as_ansible_reads_it(tmp_path / "lab", env)["ctl"]["control_admin"]
+    assert said == {"name": "nobody", "uid": nobody.pw_uid, "gid": nobody.pw_gid}

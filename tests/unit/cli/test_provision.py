@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 
 from labq import cli
 from labq.cli.checkup_node import findings
+from labq.cli.provision_here import told_here
+from labq.cli.provisioning import Display
 from labq.cli.render.provision import Progress, difference, plain, runs_text, summary
 
 
@@ -57,6 +60,36 @@ def test_a_run_that_waits_says_for_which() -> None:
     progress.run = a_run(state="queued", waits_for=["6"], hosts=[])
     assert progress.picture(80, 3, colours=False) == ["waits for run 6"]
     assert "run 7 queued for" in summary(a_run(state="queued", waits_for=["6"]), 1_795_222_801.0, 80)
+
+
+def test_a_run_that_is_queued_for_long_says_what_it_waits_for_once_for_each_reason() -> None:
+    said = io.StringIO()
+    display = Display(said, diff=False, patience=0.0)
+    for waits_for in ([], [], ["6"], ["6"]):
+        display.take({"events": [], "run": a_run(state="queued", hosts=[], waits_for=waits_for)})
+    driver, other = said.getvalue().splitlines()
+    assert driver.startswith("run 7 is queued for 0s: it waits for labq-provisioner to begin it")
+    assert driver.endswith("on the control machine: journalctl -u labq-provisioner -n 50")
+    assert other == "run 7 is queued for 0s: it waits for run 6, which holds one of its hosts"
+    early = io.StringIO()
+    Display(early, diff=False).take({"events": [], "run": a_run(state="queued", hosts=[])})
+    assert early.getvalue() == ""
+
+
+def test_what_failed_without_a_server_is_done_again_without_one() -> None:
+    def told(text: str) -> str:
+        failures = [{"host": "n1", "role": "", "task": "", "message": "", "next": text}]
+        return str(told_here(a_run(failures=failures))["failures"][0]["next"])
+
+    assert told("mend that, then run this part again: labq provision --limit n1 --tags base").endswith(
+        "again: labq provision --here --limit n1 --tags base"
+    )
+    assert told("or labq provision upgrade_driver --limit n1") == (
+        "or labq provision --here upgrade_driver --limit n1"
+    )
+    assert told("look again: labq doctor --node n1") == "look again: labq doctor --here --node n1"
+    assert told("labq provision --here --limit n1") == "labq provision --here --limit n1"
+    assert told("labq node add n1 --new-key") == "labq node add n1 --new-key"
 
 
 def test_without_a_terminal_only_what_changed_or_failed_is_a_line() -> None:
