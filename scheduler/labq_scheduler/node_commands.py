@@ -63,8 +63,10 @@ def forget(store: Store, name: str, *, now: float) -> Answer:
     node = _node(store, name)
     if node is not None:
         require_unused(node, held_by(store, name))
-        store.nodes.remove(name, now=now)
+    # Before its record: an agent that still beats registers again while its token is good.
     revoked = store.people.remove(AGENT_PREFIX + name)
+    if node is not None:
+        store.nodes.remove(name, now=now)
     unused = store.joining.forget(name)
     return _answer(store, name, node is not None or revoked or unused, now)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from labq import __version__
 from labq.clock import now
-from labq.errors import UnavailableError
+from labq.errors import NotAllowedError, UnavailableError
 from labq.node import Gpu, Node
 from labq.sdnotify import Supervised
 from labq.store import Store
@@ -30,6 +30,7 @@ from labq_worker.follow import sample_memory
 from labq_worker.gpu_use import GpuUse
 from labq_worker.heartbeat import Heartbeat
 from labq_worker.images import Images
+from labq_worker.joining import require_accepted
 from labq_worker.lease_notes import LeaseNotes
 from labq_worker.paths import Paths
 from labq_worker.places import PlaceMaker
@@ -47,6 +48,8 @@ RECONCILE = 5.0
 SAMPLE = 2.0
 #: Seconds that the first look at the GPUs is waited for; until it has come they get no jobs anyway.
 FIRST_LOOK = 5.0
+#: Seconds until a node that was removed from the lab asks again whether it is accepted.
+REFUSED_AGAIN = 2.0
 #: Seconds after which a process that was told to end does so, whatever it still waits for.
 LAST_MOMENT = 1.5
 #: Seconds within which a loop comes round, or it hangs. Longer than what may keep it: the engine's 120 s for one answer
@@ -113,6 +116,7 @@ class Agent:
             use,
             each_beat=notes.write,
             before_registering=lambda: self.reconcile(sure=True),
+            may_register=lambda: require_accepted(self.context.store, config.name, config.node_token),
         )
         notes.slots = lambda: {gpu.uuid: gpu.slot for gpu in self.heartbeat.node.gpus}
 
@@ -129,7 +133,7 @@ class Agent:
                 log.warning(
                     "the GPUs have not been looked at within %g s; until then they get no jobs", FIRST_LOOK
                 )
-        until_it_answers(self.heartbeat.register, "register this node")
+        self._register()
         self.heartbeat.on_turn = self._supervised.loop("heartbeat", WORK_LIMIT).beat
         self.heartbeat.start()
         for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
@@ -146,6 +150,21 @@ class Agent:
         if self.use is not None:
             self.use.stop()  # its last rows of use
         log.info("stopped; containers run on")
+
+    def _register(self) -> None:
+        """Register; a node that was removed from the lab waits until its token is accepted."""
+        told, pause = False, threading.Event()
+        while True:
+            try:
+                until_it_answers(self.heartbeat.register, "register this node")
+            except NotAllowedError as error:
+                if not told:
+                    log.error("%s; %s", error.what, error.next)  # noqa: TRY400 - no traceback helps
+                    self._supervised.does(lambda: "was removed from the lab; takes no jobs")
+                told = True
+                pause.wait(REFUSED_AGAIN)
+            else:
+                return
 
     def start_attempt(self, job_id: str, attempt: int, lease: str) -> None:
         """Begin to work on a lease; returns at once."""

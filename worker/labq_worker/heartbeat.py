@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from labq.clock import monotonic, now
-from labq.errors import UnavailableError
+from labq.errors import NotAllowedError, UnavailableError
 from labq.holding.reading import GpuReading
 from labq.node import Node
 from labq.store import Store
@@ -41,6 +41,7 @@ class Heartbeat:
         *,
         each_beat: Callable[[], None],
         before_registering: Callable[[], None],
+        may_register: Callable[[], None],
     ) -> None:
         """Prepare.
 
@@ -50,12 +51,14 @@ class Heartbeat:
             use: what its real GPUs do; None = it has none.
             each_beat: called at each beat, whether the store answers or not.
             before_registering: stops what is no longer ours, after the node was declared lost.
+            may_register: raises NotAllowedError when this node was removed from the lab.
         """
         self._store = store
         self.node = node
         self._use = use
         self._each_beat = each_beat
         self._before_registering = before_registering
+        self._may_register = may_register
         #: called before each beat
         self.on_turn: Callable[[], None] = lambda: None
         #: whether the store answered the last beat; None = there was none yet
@@ -63,7 +66,12 @@ class Heartbeat:
         self._stop = threading.Event()
 
     def register(self) -> None:
-        """Write the node."""
+        """Write the node.
+
+        Raises:
+            NotAllowedError: it was removed from the lab.
+        """
+        self._may_register()
         self._store.nodes.register(self.node, now=now(), readings=self._said())
 
     def start(self) -> None:
@@ -75,18 +83,22 @@ class Heartbeat:
         self._stop.set()
 
     def _beat(self) -> None:
-        told = False
+        told = refused = False
         while not self._stop.is_set():
             self.on_turn()
             try:
                 self._each_beat()
                 self._beat_once()
-                told, self.heard = False, True
+                told, refused, self.heard = False, False, True
             except UnavailableError as error:
                 self.heard = False
                 if not told:
                     log.warning("heartbeat: %s", error.what)
                 told = True
+            except NotAllowedError as error:
+                if not refused:
+                    log.error("%s; %s", error.what, error.next)  # noqa: TRY400 - no traceback helps
+                told, refused, self.heard = False, True, True
             except Exception:
                 log.exception("heartbeat")
             self._stop.wait(INTERVAL)
@@ -102,6 +114,7 @@ class Heartbeat:
                 self.node = replace(self.node, gpus=gpus)
                 self.register()
         if not self._store.nodes.heartbeat(self.node.name, self._said(), now=now()):
+            self._may_register()
             log.warning("the store does not know this node as alive: registering again")
             self._before_registering()
             self.register()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labq.client.session import Session
-from labq.errors import BadInputError, NoTokenError, UnavailableError
+from labq.errors import BadInputError, NotAllowedError, NoTokenError, UnavailableError
 from labq.node import AGENT_PREFIX, check_node_name
 from labq.store import Store
 from labq.variables import read_variables
@@ -101,6 +101,27 @@ def is_joined(server: str, name: str, path: Path) -> bool:
         return connection.accepts()
     finally:
         connection.close()
+
+
+def require_accepted(store: Store, name: str, token: str) -> None:
+    """Do nothing when this node may say that it is there.
+
+    A node that was removed still knows Redis' password; its token is what was revoked.
+
+    Args:
+        store: the lab's store.
+        name: of this node.
+        token: of this node; "" = it was told none (`labq up`), and cannot have been revoked.
+
+    Raises:
+        NotAllowedError: its token is good no more.
+        UnavailableError: Redis does not answer.
+    """
+    if token and store.people.whose(token) is None:
+        raise NotAllowedError(
+            f"the token of node {name} is not accepted: it was removed from the lab, or another machine joined as {name}",
+            f"let it join again, labq node add {name}, or stop labq-worker here; until then it takes no jobs",
+        )
 
 
 def _membership(name: str, body: Any) -> Membership:

@@ -22,8 +22,9 @@ def remove_node(lab: Lab, name: str, *, now: float) -> dict[str, Any]:
     node = lab.store.nodes.get(name)
     require_unused(node, sorted(set(lab.store.jobs.leases(name).values())))
     seen = node_view(node, {}, lab.board.holders(name), now)
-    lab.store.nodes.remove(name, now=now)
+    # Its tokens before its record: an agent that still beats registers again while its token is good.
     lab.store.people.remove(AGENT_PREFIX + name)
+    lab.store.nodes.remove(name, now=now)
     lab.store.joining.forget(name)
     return seen
 
