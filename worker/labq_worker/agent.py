@@ -116,7 +116,12 @@ class Agent:
             use,
             each_beat=notes.write,
             before_registering=lambda: self.reconcile(sure=True),
-            may_register=lambda: require_accepted(self.context.store, config.name, config.node_token),
+            may_register=lambda: (
+                # `labq up` makes the tokens of its own agent.
+                None
+                if config.shared_files
+                else require_accepted(self.context.store, config.name, config.node_token)
+            ),
         )
         notes.slots = lambda: {gpu.uuid: gpu.slot for gpu in self.heartbeat.node.gpus}
 

@@ -111,7 +111,7 @@ def require_accepted(store: Store, name: str, token: str) -> None:
     Args:
         store: the lab's store.
         name: of this node.
-        token: of this node; "" = it was told none (`labq up`), and cannot have been revoked.
+        token: of this node; "" = it was told none, which cannot have been revoked.
 
     Raises:
         NotAllowedError: its token is good no more.
