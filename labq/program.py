@@ -106,7 +106,7 @@ def set_up_logging(level: str) -> None:
     if level.lower() not in LEVELS:
         near = closest(level.lower(), list(LEVELS))
         hint = f"did you mean {near}? " if near else ""
-        raise BadInputError(f"LABQ_LOG_LEVEL {level!r} is not known", f"{hint}legal: {', '.join(LEVELS)}")
+        raise BadInputError(f"LABQ_LOG_LEVEL={level!r} is not known", f"{hint}legal: {', '.join(LEVELS)}")
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )

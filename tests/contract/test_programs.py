@@ -79,7 +79,7 @@ def test_a_log_level_that_does_not_exist_is_quoted_with_those_that_do(
 ) -> None:
     assert PROGRAMS[reader][1](["--log-level", "wanring"]) == 2
     assert capsys.readouterr().err == (
-        "error: LABQ_LOG_LEVEL 'wanring' is not known\n"
+        "error: LABQ_LOG_LEVEL='wanring' is not known\n"
         "  next: did you mean warning? legal: debug, info, warning, error\n"
     )
 
