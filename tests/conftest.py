@@ -1,5 +1,6 @@
 """Marks each test by its folder, brings in the shared fixtures, and keeps benchmarks out of test runs."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ HERE = Path(__file__).parent
 # Measurements want a machine of their own and have a program of their own (`make bench`).
 collect_ignore = ["bench"]
 FOLDERS = {"unit", "contract", "integration", "e2e", "chaos", "nodes"}
+
+
+def pytest_configure() -> None:
+    """A shell without job control lets what it starts with `&` ignore Ctrl-C, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
