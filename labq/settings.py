@@ -378,10 +378,8 @@ def write_config(path: Path, values: Mapping[str, str]) -> None:
     """Write settings to ``path``, readable by its owner only (it may hold a token)."""
     import json
 
+    from labq.whole_file import write_whole
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(text)
-    temporary.replace(path)
+    write_whole(path, text, mode=0o600)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from labq.cli import parser as common
 from labq.errors import BadInputError
+from labq.provision_request import PREFLIGHT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def node_findings(options: Any) -> Iterator[dict[str, Any]]:
     Raises:
         BadInputError: the node is not in the inventory.
     """
-    request = {"playbook": "preflight.yml", "limit": options.node, "check": True}
+    request = {"playbook": PREFLIGHT, "limit": options.node, "check": True}
     if options.here:
         from labq.cli.provision_here import news_here
 

@@ -47,6 +47,7 @@ def run(options: Any) -> int:
     """Do it."""
     _check(options)
     from labq.cli.provisioning import run_on_server
+    from labq.provision_request import REMOVE_NODE
 
     request: dict[str, Any]
     if options.action == "add":
@@ -57,7 +58,7 @@ def run(options: Any) -> int:
             }
         }  # fmt: skip
     else:
-        request = {"playbook": "remove_node.yml", "limit": options.name, "dead": options.dead}
+        request = {"playbook": REMOVE_NODE, "limit": options.name, "dead": options.dead}
     return run_on_server(common.client(options), request, detach=options.detach, json=options.json)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from labq.holding.facts import LeaseFacts
 from labq.holding.words import plain
+from labq.whole_file import write_whole
 
 #: Seconds after which a file that was not written again says nothing.
 STALE = 30.0
@@ -44,12 +45,8 @@ def write_leases(run_dir: Path, agent: str, leases: Sequence[LeaseFacts], *, now
         "written": now,
         "leases": [{**asdict(lease), "gpus": dict(lease.gpus)} for lease in leases],
     }
-    temporary = folder / f".{agent}.{os.getpid()}"
     # A token lets its bearer speak for the attempt.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        json.dump(body, handle)
-    temporary.replace(folder / f"{agent}.json")
+    write_whole(folder / f"{agent}.json", json.dumps(body), mode=0o600)
 
 
 def read_leases(run_dir: Path, *, now: float) -> tuple[list[LeaseFacts], list[str]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from labq.errors import LabqError
 from labq.node import Node
 from labq.store import Event
+from labq.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +89,8 @@ def write_if_changed(path: Path, groups: Iterable[Mapping[str, Any]]) -> bool:
             return False
     except (FileNotFoundError, UnicodeDecodeError):
         pass
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as handle:
-        os.fchmod(handle.fileno(), 0o644)
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())  # an empty file after a power cut would be a lab without nodes
-    temporary.replace(path)
+    # An empty file after a power cut would be a lab without nodes.
+    write_whole(path, text, mode=0o644, sync=True)
     return True
 
 

@@ -49,8 +49,7 @@ async def run_events(request: Request, run_id: str, _admin: Admin) -> Response:
     seen: object = None
     while True:
         found = await in_thread(verb.news, lab_of(request), run_id, after)
-        first = seen is None
-        changed = not first and found["run"] != seen
+        changed = seen is not None and found["run"] != seen
         if found["events"] or found["run"]["ended"] or changed or monotonic() - began >= wait:
             return json_answer(found)
         if request.app.state.hub.closing:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from labq import __version__
 from labq.errors import ConflictError
+from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import NAME, Entry, Manifest, entry_of, finished
 from labq_scheduler.backup.stack import Stack
 
@@ -154,10 +155,7 @@ def write_metrics(directory: Path, made: float, entries: dict[str, Entry] | None
         "# TYPE labq_backup_size_bytes gauge\n"
         f"labq_backup_size_bytes {size}\n"
     )
-    temporary = directory / f".labq_backup.{os.getpid()}"
-    temporary.write_text(text)
-    temporary.chmod(0o644)
-    temporary.replace(directory / "labq_backup.prom")
+    write_whole(directory / "labq_backup.prom", text, mode=0o644)
 
 
 def _sync(path: Path) -> None:

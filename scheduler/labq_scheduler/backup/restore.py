@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from labq.errors import BadInputError, ConflictError
+from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import check
 from labq_scheduler.backup.stack import Stack
 
@@ -116,12 +117,7 @@ def _refuse_at_work(stack: Stack) -> None:
 
 def _write_plan(stack: Stack, renames: list[Rename], running: list[str]) -> None:
     text = json.dumps({"running": running, "renames": [[str(old), str(new)] for old, new in renames]})
-    temporary = stack.directory / f"{PLAN}.new"
-    with temporary.open("w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(stack.directory / PLAN)
+    write_whole(stack.directory / PLAN, text, mode=0o644, sync=True)
 
 
 def _remove(paths: Iterable[Path]) -> None:

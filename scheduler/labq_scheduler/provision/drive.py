@@ -119,8 +119,6 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
     tally = Tally(desk.run.hosts, str(lab.root))
     known = hostkeys.read(lab.known_hosts)
 
-    journal = (directory / "log").open("a", encoding="utf-8")
-
     def take(body: dict[str, Any]) -> None:
         event = read_event(body, now=now(), diff=request.diff)
         if event is not None:
@@ -131,11 +129,11 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
 
     flags = [name for name, said in (("--check", request.check), ("--diff", request.diff)) if said]
     variables = {"labq_worker_remove_dead": True} if request.dead else {}
-    outcome = driver.play(
-        lab, playbook, directory, env, limit=request.limit, tags=request.tags, variables=variables, flags=flags,
-        timeout=tools.timeout, take=take, cancelled=desk.cancelled,
-    )  # fmt: skip
-    journal.close()
+    with (directory / "log").open("a", encoding="utf-8") as journal:
+        outcome = driver.play(
+            lab, playbook, directory, env, limit=request.limit, tags=request.tags, variables=variables, flags=flags,
+            timeout=tools.timeout, take=take, cancelled=desk.cancelled,
+        )  # fmt: skip
     stats = tally.stats(outcome.stats)
     state = judge(outcome.rc, outcome.status, stats)
     notes = _new_keys(lab, known, desk.run.hosts)

@@ -44,6 +44,7 @@ def read_event(body: Mapping[str, Any], *, now: float, diff: bool) -> RunEvent |
     result = data.get("res")
     result = result if isinstance(result, dict) else {}
     hidden = "censored" in result or bool(result.get("_ansible_no_log"))
+    host, seconds = _short(data.get("host")), round(float(data.get("duration") or 0.0), 2)
     message = ""
     if outcome == "failed" and data.get("ignore_errors"):
         outcome = "ignored"
@@ -54,15 +55,11 @@ def read_event(body: Mapping[str, Any], *, now: float, diff: bool) -> RunEvent |
     elif diff and not hidden:
         message = bounded(diff_text(result), MOST_DIFF)
     if outcome == "ok" and not hidden and data.get("task_action") in _SAYS and (said := said_text(result)):
-        seconds = round(float(data.get("duration") or 0.0), 2)
-        return RunEvent(
-            now, "say", _short(data.get("host")), role, task, outcome, seconds, bounded(said, MOST)
-        )
-    kind = "requirement" if role == "preflight" and task.startswith(REQUIREMENT) else "host"
-    return RunEvent(
-        now, kind, _short(data.get("host")), role, task.removeprefix(REQUIREMENT) if kind == "requirement" else task,
-        outcome, round(float(data.get("duration") or 0.0), 2), message,
-    )  # fmt: skip
+        return RunEvent(now, "say", host, role, task, outcome, seconds, bounded(said, MOST))
+    kind = "host"
+    if role == "preflight" and task.startswith(REQUIREMENT):
+        kind, task = "requirement", task.removeprefix(REQUIREMENT)
+    return RunEvent(now, kind, host, role, task, outcome, seconds, message)
 
 
 def event_line(event: RunEvent) -> str:

@@ -18,6 +18,7 @@ import yaml
 from labq.errors import BadInputError, closest
 from labq.inventory import GROUP, node_text
 from labq.provision_request import NewNode
+from labq.whole_file import write_whole
 from labq_scheduler.provision.places import LabDir
 
 #: Seconds within which ansible reads an inventory; it takes one.
@@ -70,10 +71,7 @@ def write_node(lab: LabDir, node: NewNode) -> bool:
                 )
         return False
     lab.nodes.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(node_text(node))
-    temporary.chmod(0o600)
-    temporary.replace(path)
+    write_whole(path, node_text(node), mode=0o600)
     return True
 
 
