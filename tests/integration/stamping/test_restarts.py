@@ -18,9 +18,29 @@ def descriptors(proxy: Proxy) -> int:
     return len(list(Path(f"/proc/{proxy.pid}/fd").iterdir()))
 
 
+def at_rest(proxy: Proxy) -> int:
+    """The proxy's descriptors when nobody is connected: a client's last line closes after the client has ended."""
+    held = f" {proxy.path}"
+
+    def nobody() -> bool:
+        lines = Path("/proc/net/unix").read_text().splitlines()
+        # Num RefCount Protocol Flags Type St Inode Path; St 03 is connected (proc_net_unix(5)).
+        return not any(line.endswith(held) and line.split()[5] == "03" for line in lines)
+
+    before = -1
+
+    def still() -> bool:
+        nonlocal before
+        last, before = before, descriptors(proxy)
+        return nobody() and before == last
+
+    wait_for(still, 10, "the proxy to be at rest", interval=0.2)
+    return before
+
+
 def test_a_client_that_is_killed_leaves_nothing_behind(proxy: Proxy) -> None:
     proxy.docker("version")
-    idle = descriptors(proxy)
+    idle = at_rest(proxy)
     container = proxy.run("sleep", "60", options=("-i",))
     streams = [
         proxy.popen("events"), proxy.popen("logs", "-f", container), proxy.popen("attach", container),
@@ -37,7 +57,7 @@ def test_a_client_that_is_killed_leaves_nothing_behind(proxy: Proxy) -> None:
 def test_a_client_that_dies_while_its_next_words_are_held_back_is_noticed(proxy: Proxy) -> None:
     container = proxy.run("sleep", "60")
     proxy.docker("version")
-    idle = descriptors(proxy)
+    idle = at_rest(proxy)
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(proxy.path))
         # An old API version says nothing until the container ends; what follows must wait for its answer.
