@@ -8,8 +8,10 @@ otherwise have to wait for a whole-node job, and it for them. A job without GPUs
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from labq.gpu_request import GpuRequest
 from labq.node import Node
-from labq.spec import JobSpec
 
 DEFAULT_CPUS = 1.0
 DEFAULT_MEMORY = 4 * 2**30
@@ -17,7 +19,23 @@ DEFAULT_MEMORY = 4 * 2**30
 GPU_JOBS_PART = 0.9
 
 
-def gpu_fraction(spec: JobSpec, node: Node) -> float:
+class Asks(Protocol):
+    """What a job asks of a machine: a ``JobSpec``, or the part of it that decides where the job fits."""
+
+    @property
+    def gpus(self) -> GpuRequest:
+        """Return the GPUs."""
+
+    @property
+    def cpus(self) -> float | None:
+        """Return the cores; None = a fair part of the node."""
+
+    @property
+    def memory(self) -> int | None:
+        """Return the bytes; None = a fair part of the node."""
+
+
+def gpu_fraction(spec: Asks, node: Node) -> float:
     """Return the part of the node's GPUs that the spec asks for, 0 to 1 (more when it cannot fit)."""
     if not node.gpus or not spec.gpus.count:
         return 0.0
@@ -26,7 +44,7 @@ def gpu_fraction(spec: JobSpec, node: Node) -> float:
     return spec.gpus.count / len(node.gpus)
 
 
-def resolve_cpus(spec: JobSpec, node: Node) -> float:
+def resolve_cpus(spec: Asks, node: Node) -> float:
     """Return the cores that the job gets on this node."""
     if spec.cpus is not None:
         return spec.cpus
@@ -36,7 +54,7 @@ def resolve_cpus(spec: JobSpec, node: Node) -> float:
     return min(DEFAULT_CPUS, node.cpus)
 
 
-def resolve_memory(spec: JobSpec, node: Node) -> int:
+def resolve_memory(spec: Asks, node: Node) -> int:
     """Return the bytes of main memory that the job gets on this node."""
     if spec.memory is not None:
         return spec.memory

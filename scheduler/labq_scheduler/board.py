@@ -27,11 +27,15 @@ from labq.states import FINAL, HOLDING, JobState
 from labq.store import Event, Store
 from labq.store.events import id_key
 from labq_scheduler.decide import decide
+from labq_scheduler.decisions import Decisions
 from labq_scheduler.dependencies import Dependencies, Past
 from labq_scheduler.pending import Pending
+from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.outside import outside_use
-from labq_scheduler.policy.why import why_held
-from labq_scheduler.snapshot import ClassKey, Rules, Snapshot, class_key
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.runtimes import Runtimes
+from labq_scheduler.policy.why import why_held, why_waiting
+from labq_scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +43,8 @@ log = logging.getLogger(__name__)
 KEEP_ENDED, KEEP_ENDED_SECONDS = 5000, 86400.0
 #: Specs of equal text are parsed and kept once.
 SPEC_CACHE = 4096
-#: Seconds after which the reasons that the deciding loop gave are worked out here: it is elsewhere, or stuck.
-OLD_REASONS = 3.0
-#: Seconds between two times that they are worked out.
-REASONS_EVERY = 1.0
+#: Seconds between two times that reasons why jobs wait are worked out, while somebody asks for them.
+EXPLAIN_EVERY = 1.0
 _FIELDS_WITHOUT_REPLACE = frozenset({"v", "spec"})
 
 
@@ -59,12 +61,16 @@ class Board:
         """
         self._store = store
         self._rules = rules or Rules()
+        #: what each person is charged now; the ledger sets it
+        self.usage: Callable[[float], Mapping[str, float]] = lambda at: {}
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}
-        self._waits: dict[ClassKey, str] = {}
-        self._waits_said = -1e9
-        self._waits_lock = threading.Lock()
-        self._pending = Pending()
+        #: how long jobs ran
+        self.runtimes = Runtimes()
+        self._explained: tuple[Snapshot, Decisions] | None = None
+        self._explained_at, self._ground = -1e9, Ground()
+        self._explaining = threading.Lock()
+        self._pending = Pending(self.runtimes)
         self._held: OrderedDict[str, Job] = OrderedDict()
         self._holding: dict[str, dict[str, Job]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -146,10 +152,6 @@ class Board:
                 retry_after=1,
             )
 
-    def say_waits(self, waits: Mapping[ClassKey, str]) -> None:
-        """Note why the first of each class waits, as the deciding loop of this process found."""
-        self._waits, self._waits_said = dict(waits), monotonic()
-
     def why(self, job_id: str) -> str | None:
         """Return why a queued job waits; None when it does not wait or nobody knows yet. May ask Redis."""
         job = self.jobs.get(job_id)
@@ -158,22 +160,24 @@ class Board:
         held = why_held(job, now(), self._dependencies.states([job]))
         if held:
             return held
-        key = class_key(job.spec, job.image_key)
-        text = self._reasons().get(key)
+        snapshot, decisions = self._explanation()
         with self._lock:
-            first = self._pending.first(key) or job_id
-        if text is None:
+            key = self._pending.key_of(job_id)
+            first = self._pending.first(key) if key is not None else None
+            head = self.jobs.get(first or job_id)
+        if key is None or head is None or key not in snapshot.queue.keys:
             return "it is next to be considered"
-        return text if first == job_id else f"job {first}, which asks for the same, is before it: {text}"
+        text = why_waiting(key, head, snapshot, decisions)
+        return text if head.id == job_id else f"job {head.id}, which asks for the same, is before it: {text}"
 
-    def _reasons(self) -> Mapping[ClassKey, str]:
-        """Return why classes wait: as the loop said, or worked out here when it is elsewhere."""
-        if monotonic() - self._waits_said > OLD_REASONS:
-            with self._waits_lock:  # one thread works it out, the others wait for that
-                if monotonic() - self._waits_said > OLD_REASONS:
-                    self._waits = dict(decide(self.snapshot(now()), self._rules).waits)
-                    self._waits_said = monotonic() - OLD_REASONS + REASONS_EVERY
-        return self._waits
+    def _explanation(self) -> tuple[Snapshot, Decisions]:
+        """Return what would be decided now: a second old at most."""
+        with self._explaining:  # one thread works it out, the others wait for that
+            if self._explained is None or monotonic() - self._explained_at > EXPLAIN_EVERY:
+                snapshot = self.snapshot(now())
+                self._explained = snapshot, decide(snapshot, self._rules, self._ground)
+                self._explained_at = monotonic()
+            return self._explained
 
     def snapshot(self, at: float) -> Snapshot:
         """Return what a decision at ``at`` sees; jobs whose time has come leave the held ones."""
@@ -192,11 +196,13 @@ class Board:
                 now=at,
                 nodes=[node for node, _ in nodes],
                 holding={name: list(jobs.values()) for name, jobs in self._holding.items() if jobs},
-                pending=self._pending.classes(),
+                queue=self._pending.frozen(),
                 held=list(self._held.values()),
                 dependencies=dependencies,
                 images=dict(self.images),
                 outside=outside_use(nodes, self.jobs.get, at),
+                usage=self.usage(at),
+                runtimes=self.runtimes,
             )
 
     def oldest_pending(self) -> float | None:
@@ -342,9 +348,7 @@ class Board:
     def _unindex(self, job: Job) -> None:
         if job.state is JobState.QUEUED:
             self._held.pop(job.id, None)
-            emptied = self._pending.remove(job)
-            if emptied is not None:
-                self._waits.pop(emptied, None)
+            self._pending.remove(job)
         elif job.state in HOLDING:
             self._holding.get(job.node or "", {}).pop(job.id, None)
         self._ended.pop(job.id, None)

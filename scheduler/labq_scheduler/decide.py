@@ -1,90 +1,266 @@
 """decide(snapshot, rules) -> Decisions. Pure and deterministic; composes policy/, nothing else.
 
-Order of the jobs that may start:
-    1. the better priority class
-    2. the earlier arrival (seq)
-The first job that cannot start gets a reservation (policy/reserve.py); those behind it pass only where
-that does not delay it. Placement of a job: policy/place.py.
+For each class of jobs in the order of policy/order.py:
+    1. a job whose owner or group holds as much as it may is left out (policy/caps.py)
+    2. a job whose image is nowhere lets a node prepare it (policy/images.py)
+    3. a job that fits starts where it fits best (policy/place.py), unless that delayed the reservation
+    4. the first that does not fit gets the reservation (policy/reserve.py); there is one
+Why a job waits is worked out when somebody asks (policy/why.py).
 """
 
 from __future__ import annotations
 
-import heapq
+from collections.abc import Mapping
+
+import numpy as np
 
 from labq.ending import EndReason
 from labq.job import Job
 from labq.states import JobState
 from labq_scheduler.decisions import Decisions, Prepare, Refuse, Start
+from labq_scheduler.policy.caps import Caps
+from labq_scheduler.policy.ends import latest_end
+from labq_scheduler.policy.gang import earliest_gang, place_gang
+from labq_scheduler.policy.ground import Ground, asked_gpus
 from labq_scheduler.policy.images import image_step
+from labq_scheduler.policy.order import Line
+from labq_scheduler.policy.passing import finish, margin_of
 from labq_scheduler.policy.place import place
-from labq_scheduler.policy.reserve import Reservation, reserve
-from labq_scheduler.policy.room import Room, held_by
-from labq_scheduler.policy.why import why_blocked
-from labq_scheduler.snapshot import ClassKey, Rules, Snapshot
+from labq_scheduler.policy.reserve import Earliest, Release, Reservation, best, earliest
+from labq_scheduler.policy.room import Fit, Room, held_by
+from labq_scheduler.policy.rules import Passing, Rules
+from labq_scheduler.policy.shape import Shape
+from labq_scheduler.policy.share import factors
+from labq_scheduler.snapshot import ClassKey, Snapshot
 
 
-def decide(snapshot: Snapshot, rules: Rules) -> Decisions:
-    """Return what to do now. Every pending class that does not start gets a sentence in ``waits``."""
-    refusals = _dependency_failures(snapshot)
-    rooms = _rooms(snapshot)
-    starts: list[Start] = []
-    prepares: list[Prepare] = []
-    waits: dict[ClassKey, str] = {}
-    reservation: Reservation | None = None
-    preparing = _preparing(snapshot)
+def decide(snapshot: Snapshot, rules: Rules, ground: Ground | None = None) -> Decisions:
+    """Return what to do now.
 
-    heads = [
-        (key.rank, jobs[0].seq, jobs[0].index or 0, key, 0) for key, jobs in snapshot.pending.items() if jobs
-    ]
-    order = [(rank, seq, index, number) for number, (rank, seq, index, _, _) in enumerate(heads)]
-    heapq.heapify(order)
-    while order:
-        rank, _, _, number = heapq.heappop(order)
-        key, position = heads[number][3], heads[number][4]
-        jobs = snapshot.pending[key]
-        job = jobs[position]
-        image = image_step(job, snapshot, rooms, preparing, rules)
-        if image.refuse is not None:
-            refusals += [Refuse(other, image.refuse[0], image.refuse[1]) for other in jobs[position:]]
-            continue
-        placed = place(job, rooms, image.ready, reservation, snapshot.now) if image.ready else None
-        if image.prepare is not None and (placed is None or not image.spread):
-            prepares.append(image.prepare)
-            preparing.setdefault(image.prepare.node, set()).add(image.prepare.key)
+    Args:
+        snapshot: the lab.
+        rules: the site's rules.
+        ground: what the last decision found out; it makes this one faster, never different.
+    """
+    ground = ground if ground is not None else Ground()
+    ground.update(snapshot)
+    return _Pass(snapshot, rules, ground).run()
+
+
+class _Pass:
+    """One decision while it is made."""
+
+    def __init__(self, snapshot: Snapshot, rules: Rules, ground: Ground) -> None:
+        self.snapshot, self.rules, self.ground, self.now = snapshot, rules, ground, snapshot.now
+        self.rooms: dict[str, Room] = {name: place.room for name, place in ground.places.items()}
+        #: nodes on which something was started in this pass
+        self.changed: set[str] = set()
+        self.starts: list[Start] = []
+        self.prepares: list[Prepare] = []
+        self.refusals = _dependency_failures(snapshot)
+        self.said: dict[ClassKey, str] = {}
+        self.reservation: Reservation | None = None
+        self.preparing = _preparing(snapshot)
+        held = ground.held()
+        active = set(snapshot.queue.users) | set(held)
+        self.people = max(1, len(active))
+        self.gpus = max(1, ground.gpus())
+        self.caps = Caps(rules, held, ground.running())
+        self.line = Line(
+            snapshot.queue, rules, now=self.now, factors=factors(active, snapshot.usage, rules), held=held,
+            gpus=self.gpus,
+        )  # fmt: skip
+        self.held = held
+
+    def run(self) -> Decisions:
+        queue = self.snapshot.queue
+        places: dict[int, int] = {}
+        while (row := self.line.pop()) is not None:
+            place_in_class = places.get(row, 0)
+            if self._consider(row, place_in_class):
+                places[row] = place_in_class + 1
+                if place_in_class + 1 < len(queue.jobs[row]):
+                    self.line.push(row, place_in_class + 1)
+            elif self.reservation is None and self.rules.passing is Passing.NONE:
+                break
+        return Decisions(
+            tuple(self.starts), tuple(self.prepares), tuple(self.refusals), self.reservation, self.said,
+            self.rooms,
+        )  # fmt: skip
+
+    def _consider(self, row: int, place_in_class: int) -> bool:
+        """Start the job if that may be; return whether it did."""
+        queue = self.snapshot.queue
+        key, job = queue.keys[row], queue.jobs[row][place_in_class]
+        shape = key.shape
+        gpus = asked_gpus(shape.gpus, next(iter(self.rooms.values()), None))
+        if (cap := self.caps.reached(key.owner, gpus)) is not None:
+            self.said[key] = cap
+            return False
+        could = self.ground.could(shape)
+        if not could:
+            return self.rules.gangs and self._consider_gang(row, job, shape)
+        fitting = self._fitting(shape)
+        step = image_step(job, could, fitting, self.snapshot, self.preparing, self.rules)
+        if step.refuse is not None:
+            self.refusals += [Refuse(other, *step.refuse) for other in queue.jobs[row][place_in_class:]]
+            return False
+        placed = None
+        end = self._finish(row, key)
+        if step.ready:
+            names = fitting & step.ready
+            placed = place(shape, self.rooms, names, self.reservation, end) if names else None
+        if step.prepare is not None and (placed is None or not step.spread):
+            self.prepares.append(step.prepare)
+            self.preparing.setdefault(step.prepare.node, set()).add(step.prepare.key)
         if placed is not None:
             node, fit, why = placed
-            rooms[node].take(fit)
-            if reservation is not None and reservation.node == node:
-                reservation.started(fit, job.spec, snapshot.now)
-            starts.append(Start(job, node, fit, why))
-            if position + 1 < len(jobs):
-                following = jobs[position + 1]
-                heads[number] = (rank, following.seq, following.index or 0, key, position + 1)
-                heapq.heappush(order, (rank, following.seq, following.index or 0, number))
-            continue
-        if not image.ready:
-            waits[key] = image.wait
-            continue
-        waits[key] = why_blocked(job, snapshot, rooms, reservation)
-        if reservation is None:
-            candidates = [rooms[name] for name in sorted(rooms) if name in image.could]
-            holding = {name: list(held) for name, held in snapshot.holding.items()}
-            for start in starts:
-                holding.setdefault(start.node, []).append(_as_held(start, snapshot.now))
-            reservation = reserve(job, candidates, holding, snapshot.now)
-    return Decisions(tuple(starts), tuple(prepares), tuple(refusals), waits, reservation)
+            self._start(row, job, {node: fit}, why, end)
+            return True
+        if not step.ready:
+            self.said[key] = step.wait
+        elif self.reservation is None:
+            self._reserve(row, job, shape, {name: self.rooms[name] for name in could})
+        return False
+
+    # -- starting -------------------------------------------------------------------------------------
+
+    def _fitting(self, shape: Shape) -> set[str]:
+        """Return the nodes on which it fits now."""
+        names = self.ground.fitting(shape)
+        if not self.changed:
+            return names
+        could = self.ground.could(shape)
+        return (names - self.changed) | {
+            name for name in self.changed & could if self.rooms[name].fits(shape) is not None
+        }
+
+    def _start(self, row: int, job: Job, parts: Mapping[str, Fit], why: str, end: float) -> None:
+        for name, fit in parts.items():
+            if name not in self.changed:
+                self.rooms[name] = self.rooms[name].copy()
+                self.changed.add(name)
+            self.rooms[name].take(fit)
+            if self.reservation is not None:
+                self.reservation.started(name, fit, end)
+        gpus = float(sum(_gpus(fit, self.rooms[name]) for name, fit in parts.items()))
+        self.line.hold(row, gpus)
+        self.caps.started(job.owner, gpus)
+        (node, fit), *more = parts.items()
+        self.starts.append(Start(job, node, fit, why, tuple(more)))
+
+    def _finish(self, row: int, key: ClassKey) -> float:
+        if self.reservation is None:
+            return self.now
+        columns = self.snapshot.queue.columns
+        return finish(
+            self.reservation, self.rules, now=self.now,
+            safe=float(columns.safe[row]), limit=float(columns.limit[row]),
+            parts=self.held.get(key.owner, 0.0) / self.gpus * self.people,
+        )  # fmt: skip
+
+    def _consider_gang(self, row: int, job: Job, shape: Shape) -> bool:
+        parts = place_gang(shape, self.rooms)
+        if parts is not None and self.reservation is not None:
+            end = self._finish(row, self.snapshot.queue.keys[row])
+            reserved = self.reservation
+            if end > reserved.start and self.rules.passing is Passing.EASY:
+                spare = {
+                    name: reserved.spare.get(name, room) for name, room in self.rooms.items()
+                }  # what is spare then and free now
+                both = {name: room if room.whole < self.rooms[name].whole else self.rooms[name] for name, room in spare.items()}  # fmt: skip
+                parts = place_gang(shape, both)
+        if parts is not None:
+            end = self._finish(row, self.snapshot.queue.keys[row])
+            self._start(row, job, parts, "whole nodes are free", end)
+            return True
+        if self.reservation is None:
+            self._reserve(row, job, shape, self.rooms)
+        return False
+
+    # -- reserving ------------------------------------------------------------------------------------
+
+    def _reserve(self, row: int, job: Job, shape: Shape, rooms: Mapping[str, Room]) -> None:
+        if self.rules.passing is not Passing.EASY:
+            return
+        waited = self.now - job.submitted_at
+        hard = self.line.is_late(row)
+        found = self._plan(shape, rooms, hard)
+        if found is None:
+            return
+        typical = float(self.snapshot.queue.columns.typical[row])
+        parts = {name: at.fit for name, at in found.items()}
+        start = max(at.start for at in found.values())
+        certain = all(at.certain for at in found.values())
+        spare = {name: at.spare for name, at in found.items()}
+        self.reservation = Reservation(
+            job, parts, start, spare, certain, hard, margin_of(self.rules, waited, typical)
+        )
+        self._leave_out_what_cannot_start()
+
+    def _plan(self, shape: Shape, rooms: Mapping[str, Room], hard: bool) -> dict[str, Earliest] | None:
+        releases = {name: self._releases(name, hard) for name in rooms}
+        if self.rules.gangs and not self.ground.could(shape):
+            return earliest_gang(shape, rooms, releases, self.now)
+        found: list[tuple[str, Earliest]] = []
+        soonest = float("inf")
+        for name in rooms:
+            # What is given back later than the best place found so far cannot make a better one.
+            rows = [release for release in releases[name] if release.at <= soonest]
+            at = earliest(shape, rooms[name], rows, self.now, hard)
+            if at is not None:
+                found.append((name, at))
+                soonest = min(soonest, at.start)
+        chosen = best(found)
+        return None if chosen is None else {chosen[0]: chosen[1]}
+
+    def _releases(self, name: str, hard: bool) -> list[Release]:
+        runtimes, now = self.snapshot.runtimes, self.now
+        rows = [
+            Release(
+                latest_end(job, now) if hard else self.ground.ends.expected(job, runtimes, now),
+                held_by(job), job.seq,
+            )
+            for job in self.ground.places[name].jobs
+        ]  # fmt: skip
+        if name in self.changed:
+            rows += [
+                Release(now + self._lasts(start, hard), fit, start.job.seq)
+                for start in self.starts
+                for node, fit in ((start.node, start.fit), *start.more)
+                if node == name
+            ]
+        rows.sort(key=lambda release: (release.at, release.seq))
+        return rows
+
+    def _lasts(self, start: Start, hard: bool) -> float:
+        spec = start.job.spec
+        if hard:
+            return float("inf") if spec.time is None else spec.time + spec.grace
+        return self.ground.ends.fresh(start.job, self.snapshot.runtimes)
+
+    def _leave_out_what_cannot_start(self) -> None:
+        """Look only at classes that fit somewhere, and at those that wait for an image."""
+        queue = self.snapshot.queue
+        fit = [number for number, shape in enumerate(queue.shapes) if self._may_fit(shape)]
+        waiting = [number for number, key in enumerate(queue.images) if not self._has_image(key)]
+        columns = queue.columns
+        keep = np.isin(columns.shape, fit)
+        if waiting:
+            keep |= np.isin(columns.image, waiting)
+        self.line.keep_only(keep)
+
+    def _may_fit(self, shape: Shape) -> bool:
+        could = self.ground.could(shape)
+        return bool(self._fitting(shape)) if could else self.rules.gangs
+
+    def _has_image(self, key: str) -> bool:
+        image = self.snapshot.images.get(key)
+        return image is not None and any(image.ready_on(name) for name in image.nodes)
 
 
-def _rooms(snapshot: Snapshot) -> dict[str, Room]:
-    rooms = {node.name: Room.empty(node) for node in snapshot.nodes if node.takes_work(snapshot.now)}
-    for name, jobs in snapshot.holding.items():
-        if name in rooms:
-            for job in jobs:
-                rooms[name].take(held_by(job))
-    for name, gpus in snapshot.outside.items():
-        if name in rooms:
-            rooms[name].take_outside(gpus)
-    return rooms
+def _gpus(fit: Fit, room: Room) -> float:
+    return sum(hold.memory / room.sizes[hold.uuid] if hold.memory else 1.0 for hold in fit.gpus)
 
 
 def _preparing(snapshot: Snapshot) -> dict[str, set[str]]:
@@ -94,15 +270,6 @@ def _preparing(snapshot: Snapshot) -> dict[str, set[str]]:
             if said.state == "preparing":
                 busy.setdefault(node, set()).add(key)
     return busy
-
-
-def _as_held(start: Start, now: float) -> Job:
-    """Return the job of a start as it will hold the node, for the reservation's arithmetic."""
-    from dataclasses import replace
-
-    return replace(
-        start.job, gpus=start.fit.gpus, cpus=start.fit.cpus, memory=start.fit.memory, started_at=now
-    )
 
 
 def _dependency_failures(snapshot: Snapshot) -> list[Refuse]:

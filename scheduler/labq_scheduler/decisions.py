@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from labq.ending import EndReason
 from labq.job import Job
 from labq_scheduler.policy.reserve import Reservation
-from labq_scheduler.policy.room import Fit
+from labq_scheduler.policy.room import Fit, Room
 from labq_scheduler.snapshot import ClassKey
 
 
@@ -20,6 +20,8 @@ class Start:
     node: str
     fit: Fit
     why: str
+    #: further nodes: only the gangs of simulations have them
+    more: tuple[tuple[str, Fit], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Decisions:
     starts: tuple[Start, ...] = ()
     prepares: tuple[Prepare, ...] = ()
     refusals: tuple[Refuse, ...] = ()
-    #: why the head of a class of pending jobs waits
-    waits: Mapping[ClassKey, str] = field(default_factory=dict)
     reservation: Reservation | None = None
+    #: why the first of a class waits, where the pass itself found it; policy/why.py knows the rest
+    said: Mapping[ClassKey, str] = field(default_factory=dict)
+    #: what is free on each node that takes work, after the starts
+    rooms: Mapping[str, Room] = field(default_factory=dict)

@@ -24,8 +24,9 @@ from labq_scheduler.decide import decide
 from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.watch import IdleWatch
 from labq_scheduler.metrics.passes import Passes
+from labq_scheduler.policy.ground import Ground
+from labq_scheduler.policy.rules import Rules
 from labq_scheduler.reaper import lose_node, silent_nodes
-from labq_scheduler.snapshot import Rules
 from labq_scheduler.stuck import StuckWatch
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Loop:
         self._node_grace = node_grace
         self._stuck = StuckWatch(store)
         self._idle = IdleWatch(store, messages, idle or IdleRules(None, None))
+        self._ground = Ground()
         #: what it did, for the metrics
         self.passes = Passes()
         #: called at each turn, whether it leads or not and whether Redis answers or not
@@ -160,8 +162,7 @@ class Loop:
         self._idle.look(self._board.nodes(), self._board.holders, now=at, elapsed=began, fence=fence)
         snapshot = self._board.snapshot(at)
         self._stuck.look(snapshot, watching_since=self._watching_since, elapsed=began)
-        decisions = decide(snapshot, self._rules)
-        self._board.say_waits(decisions.waits)
+        decisions = decide(snapshot, self._rules, self._ground)
         decided = monotonic()
         self.passes.decide.observe(decided - began)
         done = apply(decisions, self._store, self._messages, nodes, now=at, fence=fence)

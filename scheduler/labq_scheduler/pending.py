@@ -1,64 +1,173 @@
-"""Jobs that may start, by class, each class in order of arrival."""
+"""Jobs that may start, by class, each class in order of arrival; and what is compared of every class, in columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from labq.job import Job
-from labq_scheduler.snapshot import ClassKey, class_key
+from labq_scheduler.policy.runtimes import Estimator
+from labq_scheduler.policy.shape import Shape
+from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key
+
+_FLOATS = ("submitted", "gpus", "doublings", "typical", "safe", "limit")
+_INTS = ("user", "shape", "image", "rank", "seq", "index")
+
+#: Shapes and images of which nothing waits that are kept in the list, before it is made anew.
+FORGET = 256
 
 
 class Pending:
-    """The classes. Not safe for threads: the board's lock is held around every call."""
+    """The classes. Not safe for threads: the board's lock is held around every call.
 
-    def __init__(self) -> None:
+    A job's run time is estimated once, when it comes: estimates that changed while it waits would let jobs of one person
+    overtake each other to and fro.
+    """
+
+    def __init__(self, estimator: Estimator) -> None:
         """Begin empty."""
-        self._classes: dict[ClassKey, dict[str, Job]] = {}
-        #: classes whose order was disturbed. They are sorted when they are read, once for all that came: a
-        #: requeued job keeps its place, and a big array that is released comes one by one.
-        self._unsorted: set[ClassKey] = set()
+        self._estimator = estimator
+        self.clear()
 
     def clear(self) -> None:
         """Forget all."""
-        self._classes.clear()
-        self._unsorted.clear()
+        self._class_of: dict[str, ClassKey] = {}
+        self._rows: dict[ClassKey, int] = {}
+        self._keys: list[ClassKey] = []
+        self._jobs: list[dict[str, Job]] = []
+        #: what was handed out of each row; None = it changed since
+        self._handed: list[tuple[Job, ...] | None] = []
+        #: rows whose order was disturbed. They are sorted when they are read, once for all that came: a
+        #: requeued job keeps its place, and a big array that is released comes one by one.
+        self._unsorted: set[ClassKey] = set()
+        self._users: dict[str, int] = {}
+        self._shapes: dict[Shape, int] = {}
+        self._images: dict[str, int] = {}
+        self._floats = np.zeros((len(_FLOATS), 64))
+        self._ints = np.zeros((len(_INTS), 64), dtype=np.int64)
 
     def add(self, job: Job) -> None:
         """Add a job."""
-        key = class_key(job.spec, job.image_key)
-        jobs = self._classes.setdefault(key, {})
+        key = class_key(job, self._estimator)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._new_row(key)
+        jobs = self._jobs[row]
         if jobs and _order(job) < _order(jobs[next(reversed(jobs))]):
             self._unsorted.add(key)
         jobs[job.id] = job
+        self._class_of[job.id] = key
+        self._handed[row] = None
+        if len(jobs) == 1:
+            self._write_head(row, job)
 
-    def remove(self, job: Job) -> ClassKey | None:
-        """Remove a job if it is there; return its class when that is empty now."""
-        key = class_key(job.spec, job.image_key)
-        jobs = self._classes.get(key)
-        if jobs is None or jobs.pop(job.id, None) is None or jobs:
-            return None
-        del self._classes[key]
-        self._unsorted.discard(key)
-        return key
+    def remove(self, job: Job) -> None:
+        """Remove a job if it is there."""
+        key = self._class_of.pop(job.id, None)
+        if key is None:
+            return
+        row = self._rows[key]
+        jobs = self._jobs[row]
+        first = next(iter(jobs))
+        del jobs[job.id]
+        self._handed[row] = None
+        if not jobs:
+            self._drop_row(row)
+        elif first == job.id and key not in self._unsorted:
+            self._write_head(row, next(iter(jobs.values())))
+
+    def key_of(self, job_id: str) -> ClassKey | None:
+        """Return the class that a job is in."""
+        return self._class_of.get(job_id)
 
     def first(self, key: ClassKey) -> str | None:
         """Return the id of the first job of a class."""
         self._sort()
-        return next(iter(self._classes.get(key, {})), None)
+        row = self._rows.get(key)
+        return None if row is None else next(iter(self._jobs[row]))
 
     def oldest(self) -> float | None:
         """Return when the job that waits longest was submitted (seconds since the epoch); None = none waits."""
-        heads = [next(iter(jobs.values())) for jobs in self._classes.values() if jobs]
-        return min((job.submitted_at for job in heads), default=None)
-
-    def classes(self) -> Mapping[ClassKey, Sequence[Job]]:
-        """Return a copy."""
         self._sort()
-        return {key: list(jobs.values()) for key, jobs in self._classes.items()}
+        submitted = self._floats[_FLOATS.index("submitted"), : len(self._keys)]
+        return float(submitted.min()) if len(submitted) else None
+
+    def frozen(self) -> Queue:
+        """Return them as they are now; later changes do not reach it."""
+        self._sort()
+        rows = len(self._keys)
+        handed: list[tuple[Job, ...]] = []
+        for row, jobs in enumerate(self._handed):
+            found = jobs
+            if found is None:
+                found = self._handed[row] = tuple(self._jobs[row].values())
+            handed.append(found)
+        floats, ints = self._floats[:, :rows].copy(), self._ints[:, :rows].copy()
+        columns = Columns(
+            **{name: floats[place] for place, name in enumerate(_FLOATS)},
+            **{name: ints[place] for place, name in enumerate(_INTS)},
+        )
+        return Queue(
+            list(self._keys), handed, list(self._users), list(self._shapes), list(self._images), columns
+        )
+
+    def _new_row(self, key: ClassKey) -> int:
+        row = self._rows[key] = len(self._keys)
+        self._keys.append(key)
+        self._jobs.append({})
+        self._handed.append(None)
+        if row == self._floats.shape[1]:
+            self._floats = np.hstack([self._floats, np.zeros_like(self._floats)])
+            self._ints = np.hstack([self._ints, np.zeros_like(self._ints)])
+        if max(len(self._shapes), len(self._images)) > 2 * row + FORGET:
+            self._renumber()
+        user = self._users.setdefault(key.owner, len(self._users))
+        shape = self._shapes.setdefault(key.shape, len(self._shapes))
+        image = self._images.setdefault(key.image_key, len(self._images))
+        limit = np.inf if key.time is None else key.time + key.grace
+        gpus = float(key.shape.gpus.count)
+        self._floats[:, row] = (0.0, gpus, key.shape.doublings, key.typical, key.safe, limit)
+        self._ints[:, row] = (user, shape, image, key.rank, 0, 0)
+        return row
+
+    def _renumber(self) -> None:
+        """Forget the people, shapes and images of whom nothing waits any more."""
+        self._users, self._shapes, self._images = {}, {}, {}
+        for row, key in enumerate(self._keys[:-1]):
+            user = self._users.setdefault(key.owner, len(self._users))
+            shape = self._shapes.setdefault(key.shape, len(self._shapes))
+            image = self._images.setdefault(key.image_key, len(self._images))
+            self._ints[:3, row] = (user, shape, image)
+
+    def _drop_row(self, row: int) -> None:
+        """Put the last row in its place."""
+        last = len(self._keys) - 1
+        self._unsorted.discard(self._keys[row])
+        del self._rows[self._keys[row]]
+        if row != last:
+            self._keys[row], self._jobs[row], self._handed[row] = (
+                self._keys[last], self._jobs[last], self._handed[last],
+            )  # fmt: skip
+            self._floats[:, row], self._ints[:, row] = self._floats[:, last], self._ints[:, last]
+            self._rows[self._keys[row]] = row
+        self._keys.pop()
+        self._jobs.pop()
+        self._handed.pop()
+        if not self._keys:  # names are kept only while somebody waits
+            self._users, self._shapes, self._images = {}, {}, {}
+
+    def _write_head(self, row: int, job: Job) -> None:
+        self._floats[_FLOATS.index("submitted"), row] = job.submitted_at
+        self._ints[_INTS.index("seq"), row] = job.seq
+        self._ints[_INTS.index("index"), row] = job.index or 0
 
     def _sort(self) -> None:
         for key in self._unsorted:
-            self._classes[key] = {job.id: job for job in sorted(self._classes[key].values(), key=_order)}
+            row = self._rows[key]
+            ordered: Sequence[Job] = sorted(self._jobs[row].values(), key=_order)
+            self._jobs[row] = {job.id: job for job in ordered}
+            self._write_head(row, ordered[0])
         self._unsorted.clear()
 
 

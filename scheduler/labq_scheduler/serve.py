@@ -20,8 +20,8 @@ from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
 from labq_scheduler.loop import Loop
+from labq_scheduler.policy.rules import Rules
 from labq_scheduler.records.history import History
-from labq_scheduler.snapshot import Rules
 from labq_scheduler.usage.follower import UsageFollower
 from labq_scheduler.usage.held import cards_of
 from labq_scheduler.usage.ledger import Ledger

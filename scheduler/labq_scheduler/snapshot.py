@@ -1,50 +1,115 @@
 """What one decision sees: frozen at ``now``. Pure.
 
-Pending jobs are grouped by *class*: jobs of one class ask for just the same, so when the first of them cannot
-start, none can. The cost of a decision depends on the number of classes, not of jobs.
+Pending jobs are grouped by *class*: jobs of one class ask for just the same, belong to one person and are thought to run
+as long, so when the first of them cannot start, none can. The cost of a decision depends on the number of classes, not of
+jobs; what is compared for every class stands in columns (numpy), one row per class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from labq.gpu_request import GpuRequest
+import numpy as np
+from numpy.typing import NDArray
+
 from labq.image import Image
 from labq.job import Job
 from labq.node import Node
-from labq.spec import PRIORITIES, JobSpec
+from labq.spec import PRIORITIES
 from labq.states import JobState
 from labq_scheduler.policy.outside import OutsideUse
+from labq_scheduler.policy.runtimes import Estimator, Kind, Runtimes
+from labq_scheduler.policy.shape import Shape, shape_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class ClassKey(NamedTuple):
     """What jobs of one class have in common."""
 
+    owner: str
     #: 0 = the best priority
     rank: int
-    gpus: GpuRequest
-    cpus: float | None
-    memory: int | None
+    shape: Shape
     time: float | None
     grace: float
-    nodes: tuple[str, ...]
+    preemptible: bool
     image_key: str
+    #: seconds that it will run: likely, and safely
+    typical: float
+    safe: float
 
 
-def class_key(spec: JobSpec, image_key: str) -> ClassKey:
-    """Return the class of a job."""
+def kind_of(job: Job) -> Kind:
+    """Return the kind of run that a job is."""
+    return Kind(job.owner, job.spec.name, job.spec.gpus.count)
+
+
+def class_key(job: Job, estimator: Estimator) -> ClassKey:
+    """Return the class of a job, as its run time is estimated now."""
+    spec = job.spec
+    estimate = estimator.estimate(kind_of(job), spec.time)
     return ClassKey(
+        job.owner,
         PRIORITIES.index(spec.priority),
-        spec.gpus,
-        spec.cpus,
-        spec.memory,
+        shape_of(spec),
         spec.time,
         spec.grace,
-        spec.nodes,
-        image_key,
+        spec.preemptible,
+        job.image_key,
+        estimate.typical,
+        estimate.safe,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One row per class; the order of rows means nothing."""
+
+    #: numbers in ``Queue.users``, ``Queue.shapes`` and ``Queue.images``
+    user: Ints
+    shape: Ints
+    image: Ints
+    rank: Ints
+    #: of the first job: seconds since the epoch, number of its submission, index in its array
+    submitted: Floats
+    seq: Ints
+    index: Ints
+    #: GPUs of one job, and how often one GPU must be doubled to have so many
+    gpus: Floats
+    doublings: Floats
+    #: seconds
+    typical: Floats
+    safe: Floats
+    #: seconds from start to the last moment of the grace; infinite without a limit
+    limit: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The jobs that may start now."""
+
+    keys: Sequence[ClassKey]
+    #: by row, in order of arrival
+    jobs: Sequence[Sequence[Job]]
+    users: Sequence[str]
+    shapes: Sequence[Shape]
+    #: image keys
+    images: Sequence[str]
+    columns: Columns
+
+    @staticmethod
+    def of(jobs: Iterable[Job], estimator: Estimator | None = None) -> Queue:
+        """Return the queue of these jobs; they are sorted by arrival."""
+        from labq_scheduler.pending import Pending
+
+        pending = Pending(estimator or Runtimes())
+        for job in sorted(jobs, key=lambda one: (one.seq, one.index or 0)):
+            pending.add(job)
+        return pending.frozen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +120,8 @@ class Snapshot:
     nodes: Sequence[Node]
     #: by node name, the jobs that hold something there
     holding: Mapping[str, Sequence[Job]]
-    #: by class, jobs that may start now, in order of arrival
-    pending: Mapping[ClassKey, Sequence[Job]]
+    #: jobs that may start now
+    queue: Queue
     #: jobs that wait for something other than resources
     held: Sequence[Job]
     #: states of the jobs and arrays that held jobs depend on; None = Redis and the records do not know it;
@@ -65,11 +130,6 @@ class Snapshot:
     images: Mapping[str, Image]
     #: who holds which GPU outside the queue
     outside: OutsideUse = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The site's rules. The policy's own file of rules is later work."""
-
-    #: images that one node prepares at the same time; more wait
-    prepares_per_node: int = 4
+    #: person -> decayed GPU-seconds, weighted by the card
+    usage: Mapping[str, float] = field(default_factory=dict)
+    runtimes: Estimator = field(default_factory=Runtimes)

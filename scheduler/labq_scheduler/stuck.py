@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from labq.job import Job
 from labq.store import Store
 from labq_scheduler.policy.fit import nearest_fit
+from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import ClassKey, Snapshot
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,11 @@ def lacks(snapshot: Snapshot) -> dict[ClassKey, str]:
     """Return what each class of jobs lacks that nothing that is up could ever hold. Pure."""
     up = [node for node in snapshot.nodes if node.takes_work(snapshot.now)]
     found = {}
-    for key, jobs in snapshot.pending.items():
-        lacking = nearest_fit(jobs[0].spec, up) if jobs else None
+    known: dict[Shape, str | None] = {}
+    for key, jobs in zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True):
+        if key.shape not in known:
+            known[key.shape] = nearest_fit(jobs[0].spec, up)
+        lacking = known[key.shape]
         if lacking is not None:
             found[key] = (
                 f"of the machines that are up, {lacking}" if up else "no machine is up and takes work"
@@ -60,8 +64,9 @@ def find_stuck(
     """
     return [
         Stuck(job, why)
-        for key, why in lacking.items()
-        for job in _firsts(snapshot.pending[key])
+        for key, jobs in zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True)
+        if (why := lacking.get(key)) is not None
+        for job in _firsts(jobs)
         if snapshot.now - max(job.submitted_at, since[key], watching_since) >= PATIENCE
     ]
 
@@ -102,8 +107,9 @@ class StuckWatch:
             self._since, self._fit = {}, set()
         lacking = lacks(snapshot)
         self._since = {key: self._since.get(key, snapshot.now) for key in lacking}
-        fit = snapshot.pending.keys() - lacking.keys()
-        again = [job.id for key in fit - self._fit for job in _firsts(snapshot.pending[key])]
+        jobs = dict(zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True))
+        fit = jobs.keys() - lacking.keys()
+        again = [job.id for key in fit - self._fit for job in _firsts(jobs[key])]
         if again:
             self._store.events.forget_waiting(again)
         self._fit = fit

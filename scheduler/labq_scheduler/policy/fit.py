@@ -12,9 +12,10 @@ from labq.node import Node
 from labq.spec import JobSpec
 from labq.units import about_bytes
 from labq_scheduler.policy.room import Room
+from labq_scheduler.policy.shape import Shape
 
 
-def constraints_hold(spec: JobSpec, node: Node) -> bool:
+def constraints_hold(spec: JobSpec | Shape, node: Node) -> bool:
     """Return whether the node satisfies all of the job's constraints.
 
     Plain names are alternatives (``n1``, ``n2``: one of them); all other constraints must hold together.
@@ -24,7 +25,7 @@ def constraints_hold(spec: JobSpec, node: Node) -> bool:
     return (not names or node.name in names) and all(node.matches(c) for c in others)
 
 
-def could_hold(spec: JobSpec, node: Node) -> bool:
+def could_hold(spec: JobSpec | Shape, node: Node) -> bool:
     """Return whether the job would fit on the node if nothing else ran there."""
     return constraints_hold(spec, node) and Room.empty(node).fit(spec) is not None
 

@@ -6,7 +6,7 @@ network or pushing an image gets a new try.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 
 from labq.ending import EndReason
@@ -14,8 +14,8 @@ from labq.image import Image, ImageOnNode
 from labq.job import Job
 from labq_scheduler.decisions import Prepare
 from labq_scheduler.policy.fit import could_hold
-from labq_scheduler.policy.room import Room
-from labq_scheduler.snapshot import Rules, Snapshot
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.snapshot import Snapshot
 
 #: Seconds after which an agent that still prepares an image is asked again. It joins what it is doing already.
 ASK_AGAIN = 60.0
@@ -28,7 +28,7 @@ class ImageStep:
     #: nodes that could hold the job (with or without the image)
     could: Collection[str] = ()
     #: of these, nodes that have the image
-    ready: Collection[str] = ()
+    ready: Set[str] = frozenset()
     prepare: Prepare | None = None
     #: True: the preparation only adds a node to those that have it
     spread: bool = False
@@ -37,16 +37,31 @@ class ImageStep:
 
 
 def image_step(
-    job: Job, snapshot: Snapshot, rooms: Mapping[str, Room], preparing: Mapping[str, set[str]], rules: Rules
+    job: Job,
+    could_hold_it: Collection[str],
+    fitting: Set[str],
+    snapshot: Snapshot,
+    preparing: Mapping[str, set[str]],
+    rules: Rules,
 ) -> ImageStep:
-    """Return the next step for the image of ``job``."""
+    """Return the next step for the image of ``job``.
+
+    Args:
+        job: the job.
+        could_hold_it: nodes that could, if nothing else ran there; at least one.
+        fitting: those with room for it now.
+        snapshot: the lab.
+        preparing: node -> images that it prepares.
+        rules: how many it may prepare at the same time.
+    """
     image = snapshot.images.get(job.image_key, Image(job.image_key))
-    could = [name for name in sorted(rooms) if could_hold(job.spec, rooms[name].node)]
-    if not could:
-        return ImageStep(wait=_no_node(job, snapshot))
+    has = frozenset(name for name in image.nodes if name in could_hold_it and image.ready_on(name))
+    if has and (not fitting or not has.isdisjoint(fitting)):
+        return ImageStep(could_hold_it, has)
+    could = sorted(could_hold_it)
     said = {name: image.nodes[name] for name in could if name in image.nodes}
     failed = {name: s for name, s in said.items() if s.state == "failed" and s.at >= job.submitted_at}
-    ready = [name for name in could if image.ready_on(name)]
+    ready = has
     built = job.image_key.startswith("ctx:")
     if failed and not ready and (built or len(failed) == len(could)):
         return ImageStep(could, refuse=_refusal(failed))
@@ -56,16 +71,16 @@ def image_step(
     wait = "its image is being prepared on " + ", ".join(under_way) if under_way else ""
     if ready:
         # Elsewhere there is room for it now and here there is not: bring the image there.
-        free = [name for name in untried if rooms[name].fit(job.spec) is not None]
-        if under_way or not free or any(rooms[name].fit(job.spec) for name in ready):
+        free = [name for name in untried if name in fitting]
+        if under_way or not free:
             return ImageStep(could, ready)
-        return ImageStep(could, ready, _prepare(job, free, preparing, rules, rooms), spread=True)
+        return ImageStep(could, ready, _prepare(job, free, preparing, rules, fitting), spread=True)
     if lost:
         again = Prepare(job.image_key, lost[0], job.id, "no answer yet: asked again")
         return ImageStep(could, prepare=again, wait=wait)
     if under_way or not untried:
         return ImageStep(could, wait=wait or "its image is not ready")
-    prepare = _prepare(job, untried, preparing, rules, rooms)
+    prepare = _prepare(job, untried, preparing, rules, fitting)
     text = (
         f"its image is next to be prepared on {prepare.node}"
         if prepare
@@ -80,13 +95,13 @@ def _is_lost(said: ImageOnNode | None, now: float) -> bool:
 
 
 def _prepare(
-    job: Job, names: list[str], preparing: Mapping[str, set[str]], rules: Rules, rooms: Mapping[str, Room]
+    job: Job, names: list[str], preparing: Mapping[str, set[str]], rules: Rules, fitting: Set[str]
 ) -> Prepare | None:
     free = [name for name in names if len(preparing.get(name, ())) < rules.prepares_per_node]
     if not free:
         return None
     # where it could start soonest, then where least is being prepared
-    node = min(free, key=lambda n: (rooms[n].fit(job.spec) is None, len(preparing.get(n, ())), n))
+    node = min(free, key=lambda n: (n not in fitting, len(preparing.get(n, ())), n))
     return Prepare(job.image_key, node, job.id, f"job {job.id} needs it")
 
 
@@ -96,7 +111,8 @@ def _refusal(failed: Mapping[str, ImageOnNode]) -> tuple[EndReason, str]:
     return reason, f"Failed: {said.error}" if said.error else f"Failed: its image could not be had on {node}."
 
 
-def _no_node(job: Job, snapshot: Snapshot) -> str:
+def no_node(job: Job, snapshot: Snapshot) -> str:
+    """Return why there is no node at all that takes work and could hold a job."""
     known = [node for node in snapshot.nodes if could_hold(job.spec, node)]
     if not snapshot.nodes:
         return "no node has joined the lab yet; start one with labq-worker"

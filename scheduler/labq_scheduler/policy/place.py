@@ -11,36 +11,36 @@ Among the nodes that have its image and room for it now:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
-from labq.job import Job
 from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.room import Fit, Room, preference
+from labq_scheduler.policy.shape import Shape
 
 
 def place(
-    job: Job,
+    shape: Shape,
     rooms: Mapping[str, Room],
-    ready: Collection[str],
+    names: Iterable[str],
     reservation: Reservation | None,
-    now: float,
+    finish: float,
 ) -> tuple[str, Fit, str] | None:
     """Return node, resources and why there, or None when it cannot start now.
 
     Args:
-        job: the job.
+        shape: what is to fit.
         rooms: free resources by node name.
-        ready: names of nodes that have its image and may hold it.
+        names: nodes that have the job's image and room for the shape.
         reservation: what must not be delayed.
-        now: seconds since the epoch.
+        finish: when the job will have ended: seconds since the epoch.
     """
     best: tuple[tuple[float | str, ...], str, Fit] | None = None
-    for name in ready:
+    for name in names:
         room = rooms[name]
-        fit = room.fit(job.spec) if reservation is None else reservation.allows(room, job.spec, now)
+        fit = room.fits(shape) if reservation is None else reservation.allows(room, shape, finish)
         if fit is None:
             continue
-        rank = _rank(job, room, fit)
+        rank = _rank(shape, room, fit)
         if best is None or rank < best[0]:
             best = (rank, name, fit)
     if best is None:
@@ -49,12 +49,15 @@ def place(
     return best[1], best[2], f"{best[1]} has room for it{passed}"
 
 
-def _rank(job: Job, room: Room, fit: Fit) -> tuple[float | str, ...]:
-    taken = {hold.uuid for hold in fit.gpus}
-    cards = [gpu for gpu in room.node.gpus if gpu.uuid in taken]
-    prefers = max((preference(job.spec.gpus, gpu.model) for gpu in cards), default=0)
-    largest = max((gpu.memory for gpu in cards), default=0)
-    left = sum(1 for uuid in room.gpus if uuid not in taken and not room.sharers.get(uuid))
+def _rank(shape: Shape, room: Room, fit: Fit) -> tuple[float | str, ...]:
+    prefers = largest = untouched = 0
+    if fit.gpus:
+        taken = {hold.uuid for hold in fit.gpus}
+        largest = max(room.sizes[uuid] for uuid in taken)
+        untouched = sum(1 for uuid in taken if not room.sharers.get(uuid))
+        if shape.gpus.models:
+            cards = [gpu.model for gpu in room.node.gpus if gpu.uuid in taken]
+            prefers = max(preference(shape.gpus, model) for model in cards)
     # a job without GPUs goes where few GPUs are: cores beside free GPUs are for GPU jobs
     size = len(room.node.gpus)
-    return prefers, largest, size, left, room.cpus - fit.cpus, room.node.name
+    return prefers, largest, size, room.whole - untouched, room.cpus - fit.cpus, room.node.name

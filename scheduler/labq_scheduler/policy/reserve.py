@@ -1,24 +1,35 @@
-"""The reservation of the first job that cannot start: a node, its GPUs and a time. Pure.
+"""The reservation of the first job that cannot start. Pure.
 
-EASY backfill (Lifka, JSSPP 1995): one reservation, for the head of the queue; another job may pass it
-only when that does not delay it. The reservation names concrete GPUs, so that unlike cards and
-shared cards are judged right, not only counted.
+EASY backfill with concrete resources (Lifka, "The ANL/IBM SP scheduling system", JSSPP 1995, for the idea of one
+reservation): the first job that cannot start is promised GPUs, cores and memory of one node, at the time when enough of
+what runs there will have ended. A job behind it may start now only if that does not delay it: on another node, beside it
+in what is left over at that time, or anywhere when it will have ended before. Which end counts: ``finish`` in
+policy/passing.py.
+
+Unlike Slurm's, a reservation counts GPUs by UUID, not whole nodes, so that jobs that share a GPU are judged right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labq.job import Job
-from labq.spec import JobSpec
-from labq_scheduler.policy.room import Fit, Room, held_by
+from labq_scheduler.policy.room import Fit, Room
+from labq_scheduler.policy.shape import Shape
 
-#: Seconds that a job without a time limit is assumed to run, when it has not yet run longer.
-#: A guess for planning only: nothing is ever killed by it. (A day: the site maximum of many labs.)
+#: Seconds from now after which whoever uses GPUs outside the queue is assumed to have ended: nobody said anything.
 ASSUMED_RUN = 86400.0
-#: Seconds from now after which a job that outlived its estimate is expected to end.
-OVERRUN = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is given back, and when."""
+
+    #: seconds since the epoch
+    at: float
+    fit: Fit
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,88 +37,104 @@ class Reservation:
     """The place that is kept for one job."""
 
     job: Job
-    node: str
-    fit: Fit
+    #: by node; more than one only for the gangs of simulations
+    parts: Mapping[str, Fit]
     #: seconds since the epoch at which it is expected to start
     start: float
-    #: what other jobs may still hold on that node when it starts
-    spare: Room
+    #: what other jobs may still hold on its nodes when it starts
+    spare: Mapping[str, Room]
     #: False when the estimate rests on a job without a time limit
     certain: bool
+    #: it has waited longer than the bound: only kill limits count for those who would pass it
+    hard: bool = False
+    #: times its safe estimate that another job must end before
+    margin: float = 1.0
 
-    def allows(self, room: Room, spec: JobSpec, now: float) -> Fit | None:
-        """Return how another job may start on a room now without delaying this one, or None."""
-        if room.node.name != self.node:
-            return room.fit(spec)
-        fit = room.fit(spec)
-        if fit is not None and spec.time is not None and now + spec.time + spec.grace <= self.start:
-            return fit
-        fit = room.fit(spec, avoid=frozenset(hold.uuid for hold in self.fit.gpus))
-        if fit is None or not _within(fit, self.spare):
+    @property
+    def node(self) -> str:
+        """Return the node; the first of a gang's."""
+        return next(iter(self.parts))
+
+    @property
+    def fit(self) -> Fit:
+        """Return the resources on :attr:`node`."""
+        return self.parts[self.node]
+
+    def allows(self, room: Room, shape: Shape, finish: float) -> Fit | None:
+        """Return how another job may start in a room now without delaying this one, or None.
+
+        Args:
+            room: free now.
+            shape: of the other job.
+            finish: when it will have ended: seconds since the epoch.
+        """
+        mine = self.parts.get(room.node.name)
+        if mine is None or finish <= self.start:
+            return room.fits(shape)
+        fit = room.fit(shape, avoid=frozenset(hold.uuid for hold in mine.gpus))
+        if fit is None or not _within(fit, self.spare[room.node.name]):
             return None
         return fit
 
-    def started(self, fit: Fit, spec: JobSpec, now: float) -> None:
-        """Note that a job was started on the reserved node."""
-        if spec.time is None or now + spec.time + spec.grace > self.start:
-            self.spare.take(fit)
+    def started(self, node: str, fit: Fit, finish: float) -> None:
+        """Note that another job was started on a node."""
+        if node in self.spare and finish > self.start:
+            self.spare[node].take(fit)
 
 
-def expected_end(job: Job, now: float) -> tuple[float, bool]:
-    """Return when a holding job will have given back what it holds, and whether a limit guarantees it."""
-    began = job.started_at or now
-    if job.stop is not None:
-        return max(now, job.stop.at + job.grace), True
-    if job.spec.time is not None:
-        return max(now, began + job.spec.time + job.spec.grace), True
-    end = began + ASSUMED_RUN
-    return (end if end > now else now + OVERRUN), False
+@dataclass(frozen=True, slots=True)
+class Earliest:
+    """When a job could start on one node."""
+
+    start: float
+    fit: Fit
+    #: what is free there then, besides the job
+    spare: Room
+    certain: bool
 
 
-def reserve(job: Job, rooms: Sequence[Room], holding: dict[str, list[Job]], now: float) -> Reservation | None:
-    """Return the earliest place for ``job``, or None when no given node could ever hold it.
+def earliest(
+    shape: Shape, room: Room, releases: Sequence[Release], now: float, sure: bool
+) -> Earliest | None:
+    """Return when a shape fits in a room at the earliest, or None when it never does.
 
     Args:
-        job: the first job that cannot start.
-        rooms: present free resources of the nodes that could hold it.
-        holding: by node name, the jobs that hold it.
+        shape: what is to fit.
+        room: free now.
+        releases: what will be given back there, in order of time.
         now: seconds since the epoch.
+        sure: whether the releases are certain.
     """
-    best: Reservation | None = None
-    for room in rooms:
-        future, certain = room.copy(), True
-        ends = sorted(
-            ((*expected_end(other, now), other) for other in holding.get(room.node.name, ())), key=_end_key
-        )
-        start, fit = now, future.fit(job.spec)
-        for end, sure, other in ends:
-            if fit is not None:
-                break
-            future.give_back(held_by(other))
-            certain = certain and sure
-            start, fit = end, future.fit(job.spec)
-        if fit is None and future.outside:
-            # Whoever uses GPUs outside the queue said no time limit either.
-            future.free_outside()
-            certain = False
-            start, fit = max(start, now + ASSUMED_RUN), future.fit(job.spec)
-        if fit is None or (best is not None and best.start <= start):
-            continue
-        spare = future.copy()
-        spare.take(fit)
-        best = Reservation(job, room.node.name, fit, start, spare, certain)
-    return best
+    future = room.copy()
+    start, fit = now, future.fit(shape)
+    certain = True
+    for release in releases:
+        if release.at == float("inf") or (fit is not None and release.at > start):
+            break
+        future.give_back(release.fit)
+        if fit is None:
+            certain, start, fit = sure, release.at, future.fit(shape)
+    if fit is None and future.outside:
+        # Whoever uses GPUs outside the queue said no time limit either.
+        future.free_outside()
+        certain = False
+        start, fit = max(start, now + ASSUMED_RUN), future.fit(shape)
+    if fit is None:
+        return None
+    future.take(fit)
+    return Earliest(max(now, start), fit, future, certain)
 
 
-def _end_key(row: tuple[float, bool, Job]) -> tuple[float, int]:
-    return row[0], row[2].seq
+def best(found: Iterable[tuple[str, Earliest]]) -> tuple[str, Earliest] | None:
+    """Return the earliest place; of equal ones that with the fewest GPUs, then by name."""
+    return min(
+        found,
+        key=lambda row: (row[1].start, len(row[1].spare.node.gpus), row[0]),
+        default=None,
+    )
 
 
 def _within(fit: Fit, spare: Room) -> bool:
     if fit.cpus > spare.cpus + 0.001 or fit.memory > spare.memory:
         return False
-    return all(
-        spare.gpus.get(hold.uuid, 0)
-        >= (hold.memory or next(g.memory for g in spare.node.gpus if g.uuid == hold.uuid))
-        for hold in fit.gpus
-    )
+    return all(spare.gpus.get(hold.uuid, 0) >= (hold.memory or spare.sizes[hold.uuid]) for hold in fit.gpus)

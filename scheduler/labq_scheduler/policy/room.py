@@ -1,7 +1,8 @@
 """What a node has free, and whether a job fits in it. Pure.
 
 ``Room`` is the one mutable thing of a decision: it starts as the node's capacity, and holds are taken
-from it and given back. It never goes below zero: ``fit`` says None instead.
+from it and given back. It never goes below zero: ``fit`` says None instead. What fits is remembered by shape until
+something is taken or given back.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 
 from labq.gpu_request import GpuRequest, model_matches
 from labq.job import GpuHold, Job
-from labq.limits import resolve_cpus, resolve_memory
+from labq.limits import Asks, resolve_cpus, resolve_memory
 from labq.node import Gpu, Node
-from labq.spec import JobSpec
+from labq_scheduler.policy.shape import Shape
 
 #: Cores below which a difference is rounding of decimal fractions.
 EPSILON = 0.001
@@ -41,60 +42,93 @@ class Room:
     sharers: dict[str, int] = field(default_factory=dict)
     #: what would be free on GPUs that somebody uses outside the queue; they are not among ``gpus``
     outside: dict[str, int] = field(default_factory=dict)
+    #: bytes of each card of the node; never changed
+    sizes: dict[str, int] = field(default_factory=dict)
+    #: healthy GPUs of which nothing is held; -1 = to be counted again
+    _whole: int = -1
+    _fits: dict[Shape, Fit | None] = field(default_factory=dict)
 
     @staticmethod
     def empty(node: Node) -> Room:
         """Return the room of a node on which nothing runs."""
-        return Room(
-            node, node.cpus, node.memory, {gpu.uuid: gpu.memory for gpu in node.gpus if not gpu.fault}
-        )
+        sizes = {gpu.uuid: gpu.memory for gpu in node.gpus}
+        healthy = {gpu.uuid: gpu.memory for gpu in node.gpus if not gpu.fault}
+        return Room(node, node.cpus, node.memory, healthy, sizes=sizes)
 
     def copy(self) -> Room:
         """Return an independent copy."""
         return Room(
-            self.node, self.cpus, self.memory, dict(self.gpus), dict(self.sharers), dict(self.outside)
-        )
+            self.node, self.cpus, self.memory, dict(self.gpus), dict(self.sharers), dict(self.outside), self.sizes,
+            self._whole,
+        )  # fmt: skip
+
+    @property
+    def whole(self) -> int:
+        """Return the number of healthy GPUs of which nothing is held."""
+        if self._whole < 0:
+            self._whole = sum(1 for uuid in self.gpus if not self.sharers.get(uuid))
+        return self._whole
+
+    def fits(self, shape: Shape) -> Fit | None:
+        """Return :meth:`fit` of a shape, remembered."""
+        try:
+            return self._fits[shape]
+        except KeyError:
+            found = self._fits[shape] = self.fit(shape)
+            return found
+
+    def _changed(self) -> None:
+        self._whole = -1
+        if self._fits:
+            self._fits = {}
 
     def take_outside(self, uuids: Iterable[str]) -> None:
         """Leave GPUs alone that are used outside the queue: nobody knows until when."""
+        self._changed()
         for uuid in uuids:
             if uuid in self.gpus:
                 self.outside[uuid] = self.gpus.pop(uuid)
 
     def free_outside(self) -> None:
         """Suppose that all use outside the queue has ended."""
+        self._changed()
         self.gpus |= self.outside
         self.outside.clear()
 
     def take(self, fit: Fit) -> None:
         """Hold the resources of ``fit``."""
+        self._changed()
         self.cpus -= fit.cpus
         self.memory -= fit.memory
         for hold in fit.gpus:
             if (free := self._where(hold.uuid)) is not None:
-                free[hold.uuid] -= hold.memory or self._size(hold.uuid)
+                free[hold.uuid] -= hold.memory or self.sizes[hold.uuid]
                 self.sharers[hold.uuid] = self.sharers.get(hold.uuid, 0) + 1
 
     def give_back(self, fit: Fit) -> None:
         """Free the resources of ``fit``."""
+        self._changed()
         self.cpus += fit.cpus
         self.memory += fit.memory
         for hold in fit.gpus:
             if (free := self._where(hold.uuid)) is not None:
-                free[hold.uuid] += hold.memory or self._size(hold.uuid)
+                free[hold.uuid] += hold.memory or self.sizes[hold.uuid]
                 self.sharers[hold.uuid] -= 1
 
-    def fit(self, spec: JobSpec, avoid: frozenset[str] = frozenset()) -> Fit | None:
+    def fit(self, spec: Asks, avoid: frozenset[str] = frozenset()) -> Fit | None:
         """Return the resources that the job would take here now, or None.
 
         Args:
             spec: the job.
             avoid: uuids of GPUs that it must leave alone.
         """
+        request = spec.gpus
+        if request.count > (len(self.gpus) if request.share else self.whole):
+            return None
         cpus, memory = resolve_cpus(spec, self.node), resolve_memory(spec, self.node)
         if cpus > self.cpus + EPSILON or memory > self.memory:
             return None
-        holds = self._fit_gpus(spec.gpus, avoid)
+        holds = self._fit_gpus(request, avoid)
         return None if holds is None else Fit(holds, cpus, memory)
 
     def _fit_gpus(self, request: GpuRequest, avoid: frozenset[str]) -> tuple[GpuHold, ...] | None:
@@ -125,9 +159,6 @@ class Room:
 
     def _where(self, uuid: str) -> dict[str, int] | None:
         return self.gpus if uuid in self.gpus else self.outside if uuid in self.outside else None
-
-    def _size(self, uuid: str) -> int:
-        return next(gpu.memory for gpu in self.node.gpus if gpu.uuid == uuid)
 
 
 def held_by(job: Job) -> Fit:

@@ -10,19 +10,30 @@ from labq.job import Job
 from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
 from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
+from labq_scheduler.decisions import Decisions
 from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.images import no_node
 from labq_scheduler.policy.outside import outside_text
-from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.room import EPSILON, Room
-from labq_scheduler.snapshot import Snapshot
+from labq_scheduler.snapshot import ClassKey, Snapshot
 
 
-def why_blocked(
-    job: Job, snapshot: Snapshot, rooms: Mapping[str, Room], reservation: Reservation | None
-) -> str:
-    """Return why a job whose image is ready cannot start now."""
-    could = [room for _, room in sorted(rooms.items()) if could_hold(job.spec, room.node)]
+def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decisions) -> str:
+    """Return why the first job of a class waits.
+
+    Args:
+        key: the class.
+        job: its first job.
+        snapshot: what the decision saw.
+        decisions: what came of it.
+    """
+    if key in decisions.said:
+        return decisions.said[key]
+    could = [room for _, room in sorted(decisions.rooms.items()) if could_hold(job.spec, room.node)]
+    if not could:
+        return no_node(job, snapshot)
     free = [room for room in could if room.fit(job.spec) is not None]
+    reservation = decisions.reservation
     if free and reservation is not None:
         when = about_duration(max(0.0, reservation.start - snapshot.now))
         return (
@@ -30,6 +41,8 @@ def why_blocked(
             f"starting this one on {free[0].node.name} now could delay it"
             + ("" if job.spec.time else " (a time limit, --time, might let it pass)")
         )
+    if free:
+        return "it is next to be considered"
     return f"it needs {needs(job)}; {_who_holds(job, could, snapshot)}"
 
 

@@ -1,0 +1,167 @@
+"""What is free where, kept from one decision to the next. Pure: it remembers, it never knows more than the snapshot.
+
+A decision looks at each node only when the node, its jobs or its use outside the queue are not what they were, and asks
+only then which shapes fit there. A ``Ground`` that was thrown away costs time and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from labq.gpu_request import GpuRequest
+from labq.job import Job
+from labq.node import Node
+from labq_scheduler.policy.ends import Ends
+from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.room import Room, held_by
+from labq_scheduler.policy.shape import Shape
+from labq_scheduler.snapshot import Snapshot
+
+
+@dataclass(slots=True)
+class Place:
+    """A node that takes work, as it is now."""
+
+    node: Node
+    jobs: Sequence[Job]
+    outside: frozenset[str]
+    room: Room
+
+
+class Ground:
+    """Rooms by node, and the nodes on which each shape fits. Not safe for threads."""
+
+    def __init__(self) -> None:
+        """Begin knowing nothing."""
+        self.places: dict[str, Place] = {}
+        self.ends = Ends()
+        self._could: dict[Shape, frozenset[str]] = {}
+        self._fitting: dict[Shape, set[str]] = {}
+        #: person -> GPUs held; a share counts as its part
+        self._held: dict[str, float] = {}
+        self._jobs: dict[str, int] = {}
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Look at what is not as it was."""
+        seen: set[str] = set()
+        machines_changed = False
+        for node in snapshot.nodes:
+            if not node.takes_work(snapshot.now):
+                continue
+            seen.add(node.name)
+            jobs = snapshot.holding.get(node.name, ())
+            outside = frozenset(snapshot.outside.get(node.name, ()))
+            old = self.places.get(node.name)
+            if old is not None and _is_same(old.node, node):
+                if old.outside == outside and _are_same(old.jobs, jobs):
+                    continue
+            else:
+                machines_changed = True
+            self._put(Place(node, jobs, outside, _room(node, jobs, outside)))
+        for name in [name for name in self.places if name not in seen]:
+            self._remove(name)
+            machines_changed = True
+        self._learn(snapshot.queue.shapes, anew=machines_changed)
+        places = self.places.values()
+        self.ends.forget(
+            sum(len(place.jobs) for place in places), (job for place in places for job in place.jobs)
+        )
+
+    def could(self, shape: Shape) -> frozenset[str]:
+        """Return the nodes that could hold a shape if nothing else ran there."""
+        return self._could[shape]
+
+    def fitting(self, shape: Shape) -> set[str]:
+        """Return the nodes on which a shape fits now; not to be changed."""
+        return self._fitting[shape]
+
+    def held(self) -> dict[str, float]:
+        """Return a copy of who holds how many GPUs, on any node of the snapshot."""
+        return dict(self._held)
+
+    def running(self) -> dict[str, int]:
+        """Return a copy of who has how many jobs that hold something."""
+        return dict(self._jobs)
+
+    def gpus(self) -> int:
+        """Return the number of healthy GPUs of the nodes that take work."""
+        return sum(len(place.room.gpus) + len(place.room.outside) for place in self.places.values())
+
+    def _put(self, place: Place) -> None:
+        name = place.node.name
+        self._remove(name, forget=False)
+        self.places[name] = place
+        self._count(place, 1)
+        for shape, nodes in self._fitting.items():
+            if name in self._could[shape] and place.room.fits(shape) is not None:
+                nodes.add(name)
+            else:
+                nodes.discard(name)
+
+    def _remove(self, name: str, forget: bool = True) -> None:
+        place = self.places.pop(name, None)
+        if place is None:
+            return
+        self._count(place, -1)
+        if forget:
+            for nodes in self._fitting.values():
+                nodes.discard(name)
+
+    def _count(self, place: Place, sign: int) -> None:
+        for job in place.jobs:
+            held = self._held.get(job.owner, 0.0) + sign * gpus_of(job, place.room)
+            self._held[job.owner] = held
+            self._jobs[job.owner] = self._jobs.get(job.owner, 0) + sign
+            if not self._jobs[job.owner]:
+                del self._jobs[job.owner], self._held[job.owner]
+
+    def _learn(self, shapes: Sequence[Shape], *, anew: bool) -> None:
+        if anew:
+            self._could.clear()
+            self._fitting.clear()
+        elif len(self._could) > 2 * len(shapes) + 64:
+            wanted = set(shapes)
+            self._could = {shape: names for shape, names in self._could.items() if shape in wanted}
+            self._fitting = {shape: names for shape, names in self._fitting.items() if shape in wanted}
+        for shape in shapes:
+            if shape not in self._could:
+                places = self.places
+                could = frozenset(name for name, place in places.items() if could_hold(shape, place.node))
+                self._could[shape] = could
+                self._fitting[shape] = {name for name in could if places[name].room.fits(shape) is not None}
+
+
+def gpus_of(job: Job, room: Room) -> float:
+    """Return how many GPUs a job holds; a share counts as its part."""
+    return sum(
+        hold.memory / room.sizes.get(hold.uuid, hold.memory) if hold.memory else 1.0 for hold in job.gpus
+    )
+
+
+def asked_gpus(request: GpuRequest, room: Room | None) -> float:
+    """Return how many GPUs a request is for; a share counts as its part of the room's largest card."""
+    if not request.share or room is None or not room.sizes:
+        return float(request.count)
+    return request.share / max(room.sizes.values())
+
+
+def _room(node: Node, jobs: Iterable[Job], outside: frozenset[str]) -> Room:
+    room = Room.empty(node)
+    for job in jobs:
+        room.take(held_by(job))
+    room.take_outside(outside)
+    return room
+
+
+def _is_same(one: Node, other: Node) -> bool:
+    return one is other or (
+        one.gpus == other.gpus
+        and one.cpus == other.cpus
+        and one.memory == other.memory
+        and one.labels == other.labels
+    )
+
+
+def _are_same(one: Sequence[Job], other: Sequence[Job]) -> bool:
+    return one is other or (len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True)))

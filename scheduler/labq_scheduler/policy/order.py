@@ -1,0 +1,158 @@
+"""Who is next. Pure.
+
+The order of those that wait:
+    1. who has waited longer than the bound: the earliest first
+    2. the better priority class
+    3. the higher score, the sum of
+       a. share: fair share factor of the owner (policy/share.py), 0 to 1
+       b. held:  less the part of the lab that the owner holds now, 0 to 1; it is looked at anew after each start, so that
+                 the tasks of an array and other people's jobs take turns
+       c. age:   time waited / ``age_full``, at most 1
+       d. wide:  c, for each doubling of the number of GPUs
+       e. small: 1 - (log2(minutes of the likely run time) + doublings of the GPUs) / 20, so that a job of one GPU-minute has
+                 1 and one of two GPU-years 0. By the estimate made when the job came, as Dell'Amico advises ("Scheduling
+                 with inexact job sizes", arXiv 1907.04824): shortest estimated first, without updating what remains
+    4. the earlier arrival
+The number after each weight in ``Weights`` is the same letter.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.snapshot import Floats, Ints, Queue
+
+#: Doublings from one GPU-minute to two GPU-years: the range over which a job is small or large.
+DOUBLINGS = 20.0
+
+#: (0 = beyond the bound, else 1; class; when it came or -score; seq; index)
+Key = tuple[int, int, float, int, int]
+
+
+class Line:
+    """The classes in order, each represented by its first job; ``pop`` the best, ``push`` what comes after it."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        rules: Rules,
+        *,
+        now: float,
+        factors: Mapping[str, float],
+        held: dict[str, float],
+        gpus: float,
+    ) -> None:
+        """Sort.
+
+        Args:
+            queue: who waits.
+            rules: the weights.
+            now: seconds since the epoch.
+            factors: fair share factor by person.
+            held: GPUs held by person; changed by :meth:`hold`.
+            gpus: of the lab.
+        """
+        self._queue, self._rules, self._now = queue, rules, now
+        self._held, self._gpus = held, max(1.0, gpus)
+        weights, columns = rules.weights, queue.columns
+        self._factors = np.array([weights.share * factors.get(name, 1.0) for name in queue.users])
+        taken = np.array([weights.held * held.get(name, 0.0) / self._gpus for name in queue.users])
+        self._heads: dict[int, tuple[float, int, int]] = {}
+        self._fixed: Floats = np.zeros(0)
+        self._static: list[int] = []
+        if not queue.keys:
+            return
+        size = (np.log2(np.maximum(60.0, columns.typical) / 60.0) + columns.doublings) / DOUBLINGS
+        #: what does not change in this pass: share and smallness
+        self._fixed = self._factors[columns.user] + weights.small * (1.0 - size)
+        self._slope = weights.age + weights.wide * columns.doublings
+        waited = now - columns.submitted
+        score = self._fixed + self._slope * self._aged(waited) - taken[columns.user]
+        late = np.zeros(len(score), dtype=bool) if rules.bound is None else waited >= rules.bound
+        rank = np.where(late, 0, columns.rank)
+        value = np.where(late, columns.submitted, -score)
+        order: Ints = np.lexsort((columns.index, columns.seq, value, rank, ~late))
+        self._static = order.tolist()
+        self._keys: list[Key] = list(
+            zip(
+                (~late).astype(np.int64).tolist(),
+                rank.tolist(),
+                value.tolist(),
+                columns.seq.tolist(),
+                columns.index.tolist(),
+                strict=True,
+            )
+        )
+        self._user = columns.user.tolist()
+        #: how often each person's holdings have changed, and had when a key was made
+        self._versions = [0] * len(queue.users)
+        self._next = 0
+        self._heap: list[tuple[Key, int, int]] = []
+
+    def pop(self) -> int | None:
+        """Return the row of the class whose first job is next; None = all were seen."""
+        static, keys, heap = self._static, self._keys, self._heap
+        while True:
+            row = static[self._next] if self._next < len(static) else None
+            if row is not None and (not heap or keys[row] <= heap[0][0]):
+                self._next += 1
+                if not self._versions[self._user[row]]:
+                    return row
+                self.push(row)  # its owner has got something meanwhile: it may not be the best any more
+                continue
+            if not heap:
+                return None
+            key, row, version = heapq.heappop(heap)
+            if version == self._versions[self._user[row]] or not key[0]:
+                return row
+            self.push(row)
+
+    def push(self, row: int, place: int = 0) -> None:
+        """Put a class in line with the job at ``place`` as its first."""
+        job = self._queue.jobs[row][place] if place else None
+        late, rank, value, seq, index = self._keys[row]
+        columns = self._queue.columns
+        submitted = float(columns.submitted[row])
+        if job is not None:
+            submitted, seq, index = job.submitted_at, job.seq, job.index or 0
+            waited = self._now - submitted
+            late = int(self._rules.bound is None or waited < self._rules.bound)
+            rank = int(columns.rank[row]) if late else 0
+            self._heads[row] = (submitted, seq, index)
+        elif row in self._heads:
+            submitted, seq, index = self._heads[row]
+        value = -self._score(row, submitted) if late else submitted
+        heapq.heappush(self._heap, ((late, rank, value, seq, index), row, self._versions[self._user[row]]))
+
+    def hold(self, row: int, gpus: float) -> None:
+        """Note that the owner of a class holds more GPUs now."""
+        name = self._queue.keys[row].owner
+        self._held[name] = self._held.get(name, 0.0) + gpus
+        self._versions[self._user[row]] += 1
+
+    def keep_only(self, rows: NDArray[np.bool_]) -> None:
+        """Leave out all classes that are not marked: they could not start anyway."""
+        rest = np.array(self._static[self._next :], dtype=np.int64)
+        self._static = rest[rows[rest]].tolist() if len(rest) else []
+        self._next = 0
+        self._heap = [entry for entry in self._heap if rows[entry[1]]]
+        heapq.heapify(self._heap)
+
+    def is_late(self, row: int) -> bool:
+        """Return whether the first job of a class has waited longer than the bound."""
+        bound = self._rules.bound
+        submitted = self._heads[row][0] if row in self._heads else float(self._queue.columns.submitted[row])
+        return bound is not None and self._now - submitted >= bound
+
+    def _score(self, row: int, submitted: float) -> float:
+        taken = self._rules.weights.held * self._held.get(self._queue.keys[row].owner, 0.0) / self._gpus
+        aged = min(1.0, max(0.0, (self._now - submitted) / self._rules.age_full))
+        return float(self._fixed[row]) + float(self._slope[row]) * aged - taken
+
+    def _aged(self, waited: Floats) -> Floats:
+        return np.clip(waited / self._rules.age_full, 0.0, 1.0)

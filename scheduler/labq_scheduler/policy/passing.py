@@ -1,0 +1,44 @@
+"""Who may start while an earlier job waits for its reservation: by when must it have ended? Pure."""
+
+from __future__ import annotations
+
+from labq_scheduler.policy.reserve import Reservation
+from labq_scheduler.policy.rules import Passing, Rules
+
+#: Times its likely run time that the job with the reservation waits in patience, besides ``Rules.patience``.
+PATIENT_RUNS = 2.0
+
+
+def margin_of(rules: Rules, waited: float, typical: float) -> float:
+    """Return how many times its safe estimate another job must have before the reservation begins.
+
+    Args:
+        rules: the lab's.
+        waited: seconds that the job with the reservation has waited.
+        typical: seconds that it will run, likely.
+    """
+    patient = rules.patience is None or waited < rules.patience + PATIENT_RUNS * typical
+    return rules.pass_margin if patient else max(rules.pass_margin, rules.pass_margin_late)
+
+
+def finish(
+    reservation: Reservation | None, rules: Rules, *, now: float, safe: float, limit: float, parts: float
+) -> float:
+    """Return when a job that starts now is to have ended in the eyes of the reservation: seconds since the epoch.
+
+    Args:
+        reservation: of the job that must not be delayed; None = there is none.
+        rules: the lab's.
+        now: seconds since the epoch.
+        safe: seconds that the job will run, safely.
+        limit: seconds until it is killed, the grace included; infinite when it has no limit.
+        parts: how many fair parts of the lab its owner holds now.
+    """
+    if reservation is None:
+        return now
+    if rules.passing is Passing.ANY:
+        return now
+    if reservation.hard:
+        return now + limit
+    margin = reservation.margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
+    return now + min(margin * safe, limit)

@@ -1,0 +1,85 @@
+"""The lab's rules: who is preferred, by how much, and what nobody may do. Values only; pure.
+
+Lives here: ``Rules`` and what it is made of, with the defaults and why they are so. The file in which a lab writes
+them is read elsewhere. The defaults were chosen once, by replays of public traces (docs/explanation/fair-share.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+DAY = 86400.0
+
+
+class Passing(StrEnum):
+    """Who may start while an earlier job cannot."""
+
+    #: nobody: strict order
+    NONE = "none"
+    #: whoever fits: large jobs may starve
+    ANY = "any"
+    #: who does not delay the first job that cannot start (EASY backfill: one reservation)
+    EASY = "easy"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part of a job's score counts. All parts run from 0 to 1; see policy/order.py."""
+
+    #: the owner's fair share factor
+    share: float = 3.0
+    #: less what the owner holds now, as a part of the lab
+    held: float = 2.0
+    #: time waited, up to ``Rules.age_full``
+    age: float = 0.0
+    #: time waited, once more for each doubling of the number of GPUs: wide jobs find room seldom
+    wide: float = 0.5
+    #: smallness: predicted run time times GPUs, on a logarithmic scale
+    small: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What one person or group may hold at once; None = no cap."""
+
+    #: GPUs, a share counting as its part
+    gpus: float | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The site's rules."""
+
+    weights: Weights = field(default_factory=Weights)
+    #: seconds after which a GPU-second used counts half
+    half_life: float = 14 * DAY
+    #: seconds of waiting after which age counts in full
+    age_full: float = 14 * DAY
+    passing: Passing = Passing.EASY
+    #: times the safe estimate that must pass before the reservation for a job to pass it
+    pass_margin: float = 2.0
+    #: the same for jobs of who holds more than a fair part now: this much more for each fair part too many
+    pass_margin_over: float = 0.0
+    #: seconds that the job with the reservation may wait before ``pass_margin_late`` holds for those who would pass it;
+    #: None = never
+    patience: float | None = 7 * DAY
+    pass_margin_late: float = 4.0
+    #: seconds of waiting after which a job goes before all others, in order of arrival, and only kill limits count for who
+    #: may pass it (docs/explanation/backfill.md); None = never
+    bound: float | None = None
+    #: parts of the lab that people are entitled to, relative to 1
+    shares: Mapping[str, float] = field(default_factory=dict)
+    #: person -> group, and parts of groups
+    groups: Mapping[str, str] = field(default_factory=dict)
+    group_shares: Mapping[str, float] = field(default_factory=dict)
+    #: for each person, and for named persons and groups
+    cap: Caps = Caps()
+    caps: Mapping[str, Caps] = field(default_factory=dict)
+    group_caps: Mapping[str, Caps] = field(default_factory=dict)
+    #: images that one node prepares at the same time; more wait
+    prepares_per_node: int = 4
+    #: simulations only: a job that no node could hold is spread over whole nodes
+    gangs: bool = False

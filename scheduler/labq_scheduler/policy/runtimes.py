@@ -1,0 +1,152 @@
+"""How long jobs run, learnt from how long jobs ran. Pure: it holds what it was told, and asks nobody.
+
+Nobody is asked for an estimate and nobody is killed by one. A limit that its owner gave is a promise that it ends by
+then, and most jobs end long before; so a limit only bounds what the same person's earlier runs say.
+
+Where the runs come from, the first that has enough:
+    1. the same person, name and number of GPUs: at least ``MIN_NAMED`` runs
+    2. the same person and number of GPUs
+    3. the same person
+    4. everybody
+    5. none: the limit, else ``UNKNOWN``
+
+That the mean of a person's last few runs predicts nearly as well as anything, and that predictions must be corrected when
+they prove wrong and never kill: Tsafrir, Etsion, Feitelson, "Backfilling using system-generated predictions rather than
+user runtime estimates", IEEE TPDS 18(6), 2007.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, exp, log, log2
+from typing import NamedTuple, Protocol
+
+#: Runs kept of each kind, and of everybody.
+KEEP, KEEP_ALL = 50, 200
+#: Of the runs kept, the latest that a safe estimate looks at; times what, it is safe.
+SAFE_RUNS, SAFE_FACTOR = 20, 2.0
+MIN_NAMED = 3
+#: Seconds that a job is thought to run of which nothing is known.
+UNKNOWN = 3600.0
+#: Seconds below which no estimate goes: start and end take a while, too.
+SHORTEST = 60.0
+#: A run that outlived its estimate is thought to go on as long as this part of the longer runs did, when there are so many.
+LONGER_PART, LONGER_RUNS = 0.75, 2
+
+
+class Kind(NamedTuple):
+    """What runs have in common that are thought to be alike."""
+
+    owner: str
+    name: str
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A run time that is thought likely, and one that is planned with. Seconds."""
+
+    typical: float
+    safe: float
+    #: runs that it rests on, and whose: "name", "gpus", "owner", "lab" or "none"
+    runs: int = 0
+    source: str = "none"
+
+
+class Estimator(Protocol):
+    """Who knows how long jobs run."""
+
+    def estimate(self, kind: Kind, limit: float | None) -> Estimate:
+        """Return how long a job will run, when it starts now."""
+
+    def total(self, kind: Kind, limit: float | None, safe: float, elapsed: float) -> float:
+        """Return the seconds that a job will have run, which has run for ``elapsed``: always more than that."""
+
+    def version(self, owner: str) -> int:
+        """Return a number that changes whenever an answer about a person's jobs may have changed."""
+
+
+class Runtimes:
+    """The runs of a lab. Not safe for threads: who adds to it must not be deciding."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._by_name: dict[Kind, deque[float]] = {}
+        self._by_gpus: dict[tuple[str, int], deque[float]] = {}
+        self._by_owner: dict[str, deque[float]] = {}
+        self._all: deque[float] = deque(maxlen=KEEP_ALL)
+        self._versions: dict[str, int] = {}
+
+    def add(self, kind: Kind, seconds: float) -> None:
+        """Note a run that ended by itself or was ended by its owner."""
+        for runs in (
+            self._by_name.setdefault(kind, deque(maxlen=KEEP)),
+            self._by_gpus.setdefault((kind.owner, kind.gpus), deque(maxlen=KEEP)),
+            self._by_owner.setdefault(kind.owner, deque(maxlen=KEEP)),
+            self._all,
+        ):
+            runs.append(seconds)
+        self._versions[kind.owner] = self._versions.get(kind.owner, 0) + 1
+
+    def version(self, owner: str) -> int:
+        """Return how many runs of a person were noted; those of others matter only to who has none."""
+        return self._versions.get(owner, 0)
+
+    def estimate(self, kind: Kind, limit: float | None) -> Estimate:
+        """Return how long a job will run.
+
+        ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is twice the median
+        of the latest. Both are powers of two (or the limit), so that jobs which are thought to run about as long are
+        one class.
+
+        Args:
+            kind: of the job.
+            limit: seconds after which it is stopped; None = never.
+        """
+        runs, source = self._runs(kind)
+        most = limit if limit is not None else float("inf")
+        if not runs or (source == "lab" and limit is not None):
+            known = max(SHORTEST, limit) if limit is not None else UNKNOWN
+            return Estimate(known, known)
+        typical = exp(sum(log(max(10.0, run)) for run in runs) / len(runs))
+        latest = sorted(list(runs)[-SAFE_RUNS:] if source != "lab" else runs)
+        safe = SAFE_FACTOR * max(SHORTEST, latest[min(len(latest) - 1, len(latest) // 2)])
+        return Estimate(
+            min(most, _nearest(max(SHORTEST, typical))), min(most, _next(safe)), len(runs), source
+        )
+
+    def total(self, kind: Kind, limit: float | None, safe: float, elapsed: float) -> float:
+        """Return the seconds that a job will have run, which has run for ``elapsed``.
+
+        It changes in steps, when an expectation proves wrong: then to what three quarters of the longer runs stayed below,
+        else to the double.
+        """
+        runs: Sequence[float] = sorted(self._by_gpus.get((kind.owner, kind.gpus), ()))
+        total = max(safe, 1.0)
+        while total <= elapsed:
+            longer = [run for run in runs if run > 1.05 * total]
+            known = len(longer) >= LONGER_RUNS
+            total = longer[int(LONGER_PART * (len(longer) - 1))] if known else 2 * total
+        return total if limit is None else min(total, max(limit, elapsed + 1.0))
+
+    def _runs(self, kind: Kind) -> tuple[Sequence[float], str]:
+        named = self._by_name.get(kind, ())
+        if kind.name and len(named) >= MIN_NAMED:
+            return named, "name"
+        if alike := self._by_gpus.get((kind.owner, kind.gpus)):
+            return alike, "gpus"
+        if own := self._by_owner.get(kind.owner):
+            return own, "owner"
+        return self._all, "lab"
+
+
+def _nearest(seconds: float) -> float:
+    """Return the nearest power of two: what differs by less is alike, and stands in line as one class."""
+    return 2.0 ** round(log2(max(1.0, seconds)))
+
+
+def _next(seconds: float) -> float:
+    """Return the first power of two that is not less."""
+    return 2.0 ** ceil(log2(max(1.0, seconds)) - 1e-9)

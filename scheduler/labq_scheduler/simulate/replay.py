@@ -1,0 +1,172 @@
+"""Replay a trace: time jumps from event to event, ``decide`` decides at each, and jobs run as long as they ran."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import log
+from typing import Protocol
+
+from labq.gpu_request import GpuRequest
+from labq.image import Image, ImageOnNode
+from labq.job import Job
+from labq.node import Node
+from labq.spec import JobSpec
+from labq.states import JobState
+from labq_scheduler.decide import decide
+from labq_scheduler.decisions import Start
+from labq_scheduler.pending import Pending
+from labq_scheduler.policy.ground import Ground
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.runtimes import Estimator, Kind
+from labq_scheduler.simulate.traces import TraceJob
+from labq_scheduler.snapshot import Snapshot, kind_of
+from labq_scheduler.usage.charge import fading
+
+_IMAGE = "ref:simulated"
+
+
+class Learner(Estimator, Protocol):
+    """An estimator that is told how long jobs ran."""
+
+    def add(self, kind: Kind, seconds: float) -> None:
+        """Note a run that is over."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What became of one job. Seconds since the trace's start."""
+
+    job: TraceJob
+    start: float = -1.0
+    end: float = -1.0
+    #: (GPUs, nodes' names) it ran on
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def waited(self) -> float:
+        """Return the seconds from submission to start."""
+        return self.start - self.job.submitted
+
+
+@dataclass(slots=True)
+class Replay:
+    """The lab in a replay."""
+
+    nodes: Sequence[Node]
+    rules: Rules
+    runtimes: Learner
+    #: called before each decision is applied: for tests of what must always hold
+    watch: Callable[[Snapshot, Sequence[Start]], None] = lambda snapshot, starts: None
+    #: give each job a name of its own (an oracle tells them apart by it)
+    name_each: bool = False
+    ran: list[Ran] = field(default_factory=list)
+    decisions: int = 0
+
+    def run(self, trace: Sequence[TraceJob]) -> list[Ran]:
+        """Return what became of every job, in order of submission.
+
+        Raises:
+            RuntimeError: a job can never start on these machines.
+        """
+        self.ran = [Ran(job) for job in trace]
+        jobs = [self._job(job, number) for number, job in enumerate(trace)]
+        pending = Pending(self.runtimes)
+        image = Image(_IMAGE, {node.name: ImageOnNode("ready", 0.0, "sha256:1") for node in self.nodes})
+        holding: dict[str, tuple[Job, ...]] = {}
+        usage = Usage(self.rules.half_life)
+        ground, ends, coming = Ground(), list[tuple[float, int, tuple[Job, ...]]](), 0
+        while coming < len(jobs) or ends:
+            now = min(
+                trace[coming].submitted if coming < len(jobs) else float("inf"),
+                ends[0][0] if ends else float("inf"),
+            )
+            while ends and ends[0][0] <= now:
+                _, number, parts = heapq.heappop(ends)
+                for part in parts:
+                    holding[part.node or ""] = tuple(
+                        job for job in holding[part.node or ""] if job is not part
+                    )
+                gpus = float(sum(len(part.gpus) for part in parts))
+                usage.change(parts[0].owner, -gpus, now)
+                self.runtimes.add(kind_of(jobs[number]), trace[number].duration)
+            while coming < len(jobs) and trace[coming].submitted <= now:
+                pending.add(jobs[coming])
+                coming += 1
+            snapshot = Snapshot(
+                now, self.nodes, holding, pending.frozen(), (), {}, {_IMAGE: image},
+                usage=usage.at(now), runtimes=self.runtimes,
+            )  # fmt: skip
+            if not snapshot.queue.keys:
+                continue
+            decisions = decide(snapshot, self.rules, ground)
+            self.decisions += 1
+            self.watch(snapshot, decisions.starts)
+            for start in decisions.starts:
+                number = start.job.seq
+                pending.remove(start.job)
+                parts = _running(start, now)
+                for part in parts:
+                    holding[part.node or ""] = (*holding.get(part.node or "", ()), part)
+                end = now + trace[number].duration
+                self.ran[number].start, self.ran[number].end = now, end
+                self.ran[number].nodes = tuple(part.node or "" for part in parts)
+                usage.change(start.job.owner, float(sum(len(part.gpus) for part in parts)), now)
+                heapq.heappush(ends, (end, number, parts))
+        for row in self.ran:
+            if row.start < 0:
+                raise RuntimeError(
+                    f"job {row.job.id} ({row.job.gpus} GPUs) can never start on these machines"
+                )
+        return self.ran
+
+    def _job(self, job: TraceJob, number: int) -> Job:
+        spec = JobSpec(
+            image="simulated",
+            gpus=GpuRequest(job.gpus, job.models),
+            time=job.limit,
+            grace=0.0,
+            name=job.id if self.name_each else job.name,
+        )
+        return Job(
+            id=str(number), owner=job.user, uid=0, gid=0, spec=spec, state=JobState.QUEUED,
+            submitted_at=job.submitted, seq=number, image_key=_IMAGE, simulated=True,
+        )  # fmt: skip
+
+
+class Usage:
+    """Decayed GPU-seconds by person, as the ledger of the server has them."""
+
+    def __init__(self, half_life: float) -> None:
+        """Begin with none."""
+        self._half_life = half_life
+        self._worth: dict[str, float] = {}
+        self._rate: dict[str, float] = {}
+        self._then = 0.0
+
+    def at(self, now: float) -> dict[str, float]:
+        """Return them at ``now``."""
+        left = fading(now - self._then, self._half_life)
+        grown = self._half_life / log(2) * (1.0 - left)
+        self._worth = {
+            user: worth * left + self._rate.get(user, 0.0) * grown for user, worth in self._worth.items()
+        }
+        self._then = now
+        return self._worth
+
+    def change(self, user: str, gpus: float, now: float) -> None:
+        """Note that a person holds so many GPUs more."""
+        self.at(now)
+        self._worth.setdefault(user, 0.0)
+        self._rate[user] = self._rate.get(user, 0.0) + gpus
+
+
+def _running(start: Start, now: float) -> tuple[Job, ...]:
+    return tuple(
+        replace(
+            start.job, state=JobState.RUNNING, node=node, gpus=fit.gpus, cpus=fit.cpus, memory=fit.memory,
+            started_at=now, attempt=1, lease="simulated",
+        )
+        for node, fit in ((start.node, start.fit), *start.more)
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""A trace: jobs as they came and how long they ran, read from CSV."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labq.errors import BadInputError, closest
+
+#: Columns that a trace must have, and those that it may.
+NEEDED = ("user", "submit_s", "duration_s", "gpus")
+OPTIONAL = ("job_id", "name", "gpu_model", "requested_time_s", "limit_s")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceJob:
+    """One job of a trace. Seconds."""
+
+    id: str
+    user: str
+    #: since the trace's start
+    submitted: float
+    #: how long it ran
+    duration: float
+    gpus: int
+    #: lower case; empty = any
+    models: tuple[str, ...] = ()
+    #: after which it would have been killed; None = never
+    limit: float | None = None
+    name: str = ""
+
+
+def read_trace(path: Path) -> list[TraceJob]:
+    """Return the jobs of a CSV file (also ``.gz``) in order of submission.
+
+    Raises:
+        BadInputError: the file cannot be read or a line is not legal: the line and what it says are quoted.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="") as stream:
+            return read_lines(stream, str(path))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInputError(
+            f"{path} cannot be read as CSV: {error}", "name a CSV file, also .csv.gz"
+        ) from None
+
+
+def read_lines(lines: Iterable[str], source: str) -> list[TraceJob]:
+    """Return the jobs of CSV lines, the first of which names the columns.
+
+    Raises:
+        BadInputError: as :func:`read_trace`.
+    """
+    reader = csv.DictReader(lines)
+    columns = reader.fieldnames or ()
+    for name in NEEDED:
+        if name not in columns:
+            near = closest(name, list(columns))
+            raise BadInputError(
+                f"{source} has no column {name!r}" + (f" (but {near!r})" if near else ""),
+                f"needed are {', '.join(NEEDED)}; understood are also {', '.join(OPTIONAL)}",
+            )
+    jobs = [_job(row, f"{source}, line {reader.line_num}", number) for number, row in enumerate(reader, 1)]
+    if not jobs:
+        raise BadInputError(f"{source} has no jobs", "give it a line for each job")
+    return sorted(jobs, key=lambda job: job.submitted)
+
+
+def _job(row: dict[str, str], where: str, number: int) -> TraceJob:
+    limit = (row.get("limit_s") or row.get("requested_time_s") or "").strip()
+    gpus = _number(row, "gpus", where)
+    if gpus != int(gpus) or gpus > 1024:
+        raise BadInputError(
+            f"{where}: gpus {row['gpus']!r} is no whole number up to 1024", "write 0, 1, 2, …"
+        )
+    return TraceJob(
+        id=(row.get("job_id") or "").strip() or str(number),
+        user=(row["user"] or "").strip() or "nobody",
+        submitted=_number(row, "submit_s", where),
+        duration=max(1.0, _number(row, "duration_s", where)),
+        gpus=int(gpus),
+        models=_models(row.get("gpu_model") or ""),
+        limit=_number({"limit_s": limit}, "limit_s", where) if limit else None,
+        name=(row.get("name") or "").strip(),
+    )
+
+
+def _models(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split("|") if part.strip())
+
+
+def _number(row: dict[str, str], column: str, where: str) -> float:
+    text = (row.get(column) or "").strip()
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e12:
+        raise BadInputError(
+            f"{where}: {column} {text!r} is no number of 0 or more", "write seconds or GPUs as 3600"
+        )
+    return number
+
+
+def offered_load(jobs: Sequence[TraceJob], gpus: int) -> float:
+    """Return the GPU-seconds of the jobs over those that the machines have from the first to the last submission."""
+    span = max(1.0, jobs[-1].submitted - jobs[0].submitted)
+    return sum(job.duration * job.gpus for job in jobs) / span / max(1, gpus)
