@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from labq.ending import EndReason, StopRequest
-from labq.image import image_key
+from labq.image import Image, ImageOnNode, image_key
 from labq.job import GpuHold, Job
 from labq.node import Gpu, Node
 from labq.spec import JobSpec
 from labq.states import FINAL, HOLDING, JobState
+from labq_scheduler.policy.runtimes import Estimator, Runtimes
+from labq_scheduler.snapshot import Queue, Snapshot
 
 GB = 2**30
 
@@ -58,3 +61,31 @@ def make_node(
 def free_readings(node: Node) -> dict[str, Any]:
     """Return what the heartbeat of a node says whose real GPUs nobody uses: without it nobody has looked at them."""
     return {"gpus": {gpu.uuid: {"state": "free", "memory_used": 0, "holders": []} for gpu in node.gpus}}
+
+
+def make_snapshot(
+    jobs: Sequence[Job],
+    nodes: Sequence[Node],
+    *,
+    now: float = 10_000.0,
+    running: Sequence[Job] = (),
+    ready: bool = True,
+    images: dict[str, Image] | None = None,
+    held: Sequence[Job] = (),
+    dependencies: dict[str, JobState | None] | None = None,
+    usage: dict[str, float] | None = None,
+    runtimes: Estimator | None = None,
+) -> Snapshot:
+    """Return the lab in which ``jobs`` are pending and (unless said otherwise) every image is everywhere."""
+    holding: dict[str, tuple[Job, ...]] = {}
+    for job in running:
+        holding[job.node or ""] = (*holding.get(job.node or "", ()), job)
+    everywhere = {node.name: ImageOnNode("ready", 0.0, "sha256:1") for node in nodes} if ready else {}
+    found = (
+        images if images is not None else {job.image_key: Image(job.image_key, everywhere) for job in jobs}
+    )
+    known = runtimes or Runtimes()
+    return Snapshot(
+        now, list(nodes), holding, Queue.of(jobs, known), list(held), dependencies or {}, found,
+        usage=usage or {}, runtimes=known,
+    )  # fmt: skip
