@@ -25,15 +25,17 @@ from typing import NamedTuple, Protocol
 
 #: Runs kept of each kind, and of everybody.
 KEEP, KEEP_ALL = 50, 200
+#: Of the runs kept, the latest that a typical run time is the mean of.
+TYPICAL_RUNS = 30
 #: Of the runs kept, the latest that a safe estimate looks at; times what, it is safe.
-SAFE_RUNS, SAFE_FACTOR = 20, 2.0
+SAFE_RUNS, SAFE_FACTOR = 10, 3.0
 MIN_NAMED = 3
 #: Seconds that a job is thought to run of which nothing is known.
 UNKNOWN = 3600.0
 #: Seconds below which no estimate goes: start and end take a while, too.
 SHORTEST = 60.0
 #: A run that outlived its estimate is thought to go on as long as this part of the longer runs did, when there are so many.
-LONGER_PART, LONGER_RUNS = 0.75, 2
+LONGER_PART, LONGER_RUNS = 0.75, 5
 
 
 class Kind(NamedTuple):
@@ -97,7 +99,7 @@ class Runtimes:
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
         """Return how long a job will run.
 
-        ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is twice the median
+        ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is three times the median
         of the latest. Both are powers of two (or the limit), so that jobs which are thought to run about as long are
         one class.
 
@@ -110,7 +112,8 @@ class Runtimes:
         if not runs or (source == "lab" and limit is not None):
             known = max(SHORTEST, limit) if limit is not None else UNKNOWN
             return Estimate(known, known)
-        typical = exp(sum(log(max(10.0, run)) for run in runs) / len(runs))
+        recent = list(runs)[-TYPICAL_RUNS:] if source != "lab" else runs
+        typical = exp(sum(log(max(10.0, run)) for run in recent) / len(recent))
         latest = sorted(list(runs)[-SAFE_RUNS:] if source != "lab" else runs)
         safe = SAFE_FACTOR * max(SHORTEST, latest[min(len(latest) - 1, len(latest) // 2)])
         return Estimate(
