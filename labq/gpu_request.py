@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from labq.errors import BadInputError
 from labq.units import format_bytes, parse_bytes
@@ -60,6 +61,7 @@ class GpuRequest:
         return not self.models or any(model_matches(wanted, model) for wanted in self.models)
 
 
+@lru_cache(maxsize=4096)
 def model_matches(wanted: str, name: str) -> bool:
     """Return whether ``wanted`` (``a100``, ``rtx-4090``) names the card called ``name``.
 

@@ -10,7 +10,7 @@ Why a job waits is worked out when somebody asks (policy/why.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from labq_scheduler.policy.gang import earliest_gang, place_gang
 from labq_scheduler.policy.ground import Ground, asked_gpus
 from labq_scheduler.policy.images import image_step
 from labq_scheduler.policy.order import Line
-from labq_scheduler.policy.passing import finish, margin_of
+from labq_scheduler.policy.passing import finish, finish_all, margin_of
 from labq_scheduler.policy.place import place
 from labq_scheduler.policy.reserve import Earliest, Release, Reservation, best, earliest
 from labq_scheduler.policy.room import Fit, Room, held_by
@@ -59,6 +59,9 @@ class _Pass:
         self.prepares: list[Prepare] = []
         self.refusals = _dependency_failures(snapshot)
         self.said: dict[ClassKey, str] = {}
+        self.ready: dict[str, frozenset[str]] = {}
+        #: numbers of the shapes that may fit somewhere yet
+        self.may_fit: Sequence[int] = range(len(snapshot.queue.shapes))
         self.reservation: Reservation | None = None
         self.preparing = _preparing(snapshot)
         held = ground.held()
@@ -81,6 +84,8 @@ class _Pass:
                 places[row] = place_in_class + 1
                 if place_in_class + 1 < len(queue.jobs[row]):
                     self.line.push(row, place_in_class + 1)
+                if self.reservation is not None:
+                    self._leave_out_what_cannot_start(self.reservation)
             elif self.reservation is None and self.rules.passing is Passing.NONE:
                 break
         return Decisions(
@@ -101,7 +106,9 @@ class _Pass:
         if not could:
             return self.rules.gangs and self._consider_gang(row, job, shape)
         fitting = self._fitting(shape)
-        step = image_step(job, could, fitting, self.snapshot, self.preparing, self.rules)
+        step = image_step(
+            job, self._ready_on(key.image_key), could, fitting, self.snapshot, self.preparing, self.rules
+        )
         if step.refuse is not None:
             self.refusals += [Refuse(other, *step.refuse) for other in queue.jobs[row][place_in_class:]]
             return False
@@ -196,7 +203,7 @@ class _Pass:
         self.reservation = Reservation(
             job, parts, start, spare, certain, hard, margin_of(self.rules, waited, typical)
         )
-        self._leave_out_what_cannot_start()
+        self._leave_out_what_cannot_start(self.reservation)
 
     def _plan(self, shape: Shape, rooms: Mapping[str, Room], hard: bool) -> dict[str, Earliest] | None:
         releases = {name: self._releases(name, hard) for name in rooms}
@@ -239,24 +246,52 @@ class _Pass:
             return float("inf") if spec.time is None else spec.time + spec.grace
         return self.ground.ends.fresh(start.job, self.snapshot.runtimes)
 
-    def _leave_out_what_cannot_start(self) -> None:
-        """Look only at classes that fit somewhere, and at those that wait for an image."""
-        queue = self.snapshot.queue
-        fit = [number for number, shape in enumerate(queue.shapes) if self._may_fit(shape)]
+    def _leave_out_what_cannot_start(self, reserved: Reservation) -> None:
+        """Look only at classes that may pass, and at those that wait for an image: all others are most of them.
+
+        Within a pass room only gets less and what people hold only more, so who may not pass now may not later.
+        """
+        queue, columns = self.snapshot.queue, self.snapshot.queue.columns
+        fit = [number for number in self.may_fit if self._may_fit(queue.shapes[number])]
+        beside = [number for number in fit if self._fits_beside(queue.shapes[number], reserved)]
+        self.may_fit = fit
+        parts = np.array([self.held.get(name, 0.0) for name in queue.users]) / self.gpus * self.people
+        ends = finish_all(
+            reserved,
+            self.rules,
+            now=self.now,
+            safe=columns.safe,
+            limit=columns.limit,
+            parts=parts[columns.user],
+        )
+        keep = np.isin(columns.shape, beside) | (np.isin(columns.shape, fit) & (ends <= reserved.start))
         waiting = [number for number, key in enumerate(queue.images) if not self._has_image(key)]
-        columns = queue.columns
-        keep = np.isin(columns.shape, fit)
         if waiting:
             keep |= np.isin(columns.image, waiting)
         self.line.keep_only(keep)
+
+    def _fits_beside(self, shape: Shape, reserved: Reservation) -> bool:
+        """Return whether a job of any length may start somewhere."""
+        never = float("inf")
+        return not self.ground.could(shape) or any(
+            reserved.allows(self.rooms[name], shape, never) is not None for name in self._fitting(shape)
+        )
 
     def _may_fit(self, shape: Shape) -> bool:
         could = self.ground.could(shape)
         return bool(self._fitting(shape)) if could else self.rules.gangs
 
     def _has_image(self, key: str) -> bool:
-        image = self.snapshot.images.get(key)
-        return image is not None and any(image.ready_on(name) for name in image.nodes)
+        return bool(self._ready_on(key))
+
+    def _ready_on(self, key: str) -> frozenset[str]:
+        """Return the nodes that have an image."""
+        found = self.ready.get(key)
+        if found is None:
+            image = self.snapshot.images.get(key)
+            names = () if image is None else (name for name in image.nodes if image.ready_on(name))
+            found = self.ready[key] = frozenset(names)
+        return found
 
 
 def _gpus(fit: Fit, room: Room) -> float:

@@ -38,7 +38,8 @@ class ImageStep:
 
 def image_step(
     job: Job,
-    could_hold_it: Collection[str],
+    ready_on: Set[str],
+    could_hold_it: Set[str],
     fitting: Set[str],
     snapshot: Snapshot,
     preparing: Mapping[str, set[str]],
@@ -48,16 +49,17 @@ def image_step(
 
     Args:
         job: the job.
+        ready_on: nodes that have the image.
         could_hold_it: nodes that could, if nothing else ran there; at least one.
         fitting: those with room for it now.
         snapshot: the lab.
         preparing: node -> images that it prepares.
         rules: how many it may prepare at the same time.
     """
-    image = snapshot.images.get(job.image_key, Image(job.image_key))
-    has = frozenset(name for name in image.nodes if name in could_hold_it and image.ready_on(name))
+    has = ready_on & could_hold_it
     if has and (not fitting or not has.isdisjoint(fitting)):
         return ImageStep(could_hold_it, has)
+    image = snapshot.images.get(job.image_key, Image(job.image_key))
     could = sorted(could_hold_it)
     said = {name: image.nodes[name] for name in could if name in image.nodes}
     failed = {name: s for name, s in said.items() if s.state == "failed" and s.at >= job.submitted_at}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.rules import Passing, Rules
+from labq_scheduler.snapshot import Floats
 
 #: Times its likely run time that the job with the reservation waits in patience, besides ``Rules.patience``.
 PATIENT_RUNS = 2.0
@@ -34,11 +37,19 @@ def finish(
         limit: seconds until it is killed, the grace included; infinite when it has no limit.
         parts: how many fair parts of the lab its owner holds now.
     """
-    if reservation is None:
-        return now
-    if rules.passing is Passing.ANY:
+    if reservation is None or rules.passing is Passing.ANY:
         return now
     if reservation.hard:
         return now + limit
     margin = reservation.margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
     return now + min(margin * safe, limit)
+
+
+def finish_all(
+    reservation: Reservation, rules: Rules, *, now: float, safe: Floats, limit: Floats, parts: Floats
+) -> Floats:
+    """Return :func:`finish` of many jobs at once."""
+    if reservation.hard:
+        return now + limit
+    margin = reservation.margin * (1.0 + rules.pass_margin_over * np.maximum(0.0, parts - 1.0))
+    return now + np.minimum(margin * safe, limit)
