@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from labq.job import Job
+from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.runtimes import Estimator
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key
 
-_FLOATS = ("submitted", "gpus", "doublings", "typical", "safe", "limit")
+_FLOATS = ("submitted", "since", "gpus", "doublings", "typical", "safe", "limit")
 _INTS = ("user", "shape", "image", "rank", "seq", "index")
 
 #: Shapes and images of which nothing waits that are kept in the list, before it is made anew.
@@ -77,6 +78,13 @@ class Pending:
         elif first == job.id and key not in self._unsorted:
             self._write_head(row, next(iter(jobs.values())))
 
+    def estimate_anew(self) -> None:
+        """Estimate all run times again: what they rest on was not known when the jobs came."""
+        jobs = [job for row in self._jobs for job in row.values()]
+        self.clear()
+        for job in sorted(jobs, key=_order):
+            self.add(job)
+
     def key_of(self, job_id: str) -> ClassKey | None:
         """Return the class that a job is in."""
         return self._class_of.get(job_id)
@@ -127,7 +135,7 @@ class Pending:
         image = self._images.setdefault(key.image_key, len(self._images))
         limit = np.inf if key.time is None else key.time + key.grace
         gpus = float(key.shape.gpus.count)
-        self._floats[:, row] = (0.0, gpus, key.shape.doublings, key.typical, key.safe, limit)
+        self._floats[:, row] = (0.0, 0.0, gpus, key.shape.doublings, key.typical, key.safe, limit)
         self._ints[:, row] = (user, shape, image, key.rank, 0, 0)
         return row
 
@@ -159,6 +167,7 @@ class Pending:
 
     def _write_head(self, row: int, job: Job) -> None:
         self._floats[_FLOATS.index("submitted"), row] = job.submitted_at
+        self._floats[_FLOATS.index("since"), row] = waiting_since(job)
         self._ints[_INTS.index("seq"), row] = job.seq
         self._ints[_INTS.index("index"), row] = job.index or 0
 

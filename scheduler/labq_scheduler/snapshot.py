@@ -76,6 +76,8 @@ class Columns:
     rank: Ints
     #: of the first job: seconds since the epoch, number of its submission, index in its array
     submitted: Floats
+    #: of the first job: seconds since the epoch; when it began to wait for what it needs (policy/bound.py)
+    since: Floats
     seq: Ints
     index: Ints
     #: GPUs of one job, and how often one GPU must be doubled to have so many

@@ -1,7 +1,7 @@
 """Who is next. Pure.
 
 The order of those that wait:
-    1. who has waited longer than the bound: the earliest first
+    1. who has waited longer than the bound: who began to wait the earliest first (policy/bound.py)
     2. the better priority class
     3. the higher score, the sum of
        a. share: fair share factor of the owner (policy/share.py), 0 to 1
@@ -24,13 +24,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.snapshot import Floats, Ints, Queue
 
 #: Doublings from one GPU-minute to two GPU-years: the range over which a job is small or large.
 DOUBLINGS = 20.0
 
-#: (0 = beyond the bound, else 1; class; when it came or -score; seq; index)
+#: (0 = beyond the bound, else 1; class; since when it waits or -score; seq; index)
 Key = tuple[int, int, float, int, int]
 
 
@@ -62,9 +63,12 @@ class Line:
         weights, columns = rules.weights, queue.columns
         self._factors = np.array([weights.share * factors.get(name, 1.0) for name in queue.users])
         taken = np.array([weights.held * held.get(name, 0.0) / self._gpus for name in queue.users])
-        self._heads: dict[int, tuple[float, int, int]] = {}
+        self._heads: dict[int, tuple[float, float, int, int]] = {}
         self._fixed: Floats = np.zeros(0)
         self._static: list[int] = []
+        self._keys: list[Key] = []
+        self._heap: list[tuple[Key, int, int]] = []
+        self._next = 0
         if not queue.keys:
             return
         size = (np.log2(np.maximum(60.0, columns.typical) / 60.0) + columns.doublings) / DOUBLINGS
@@ -73,12 +77,12 @@ class Line:
         self._slope = weights.age + weights.wide * columns.doublings
         waited = now - columns.submitted
         score = self._fixed + self._slope * self._aged(waited) - taken[columns.user]
-        late = np.zeros(len(score), dtype=bool) if rules.bound is None else waited >= rules.bound
+        late = np.full(len(score), False) if rules.bound is None else now - columns.since >= rules.bound
         rank = np.where(late, 0, columns.rank)
-        value = np.where(late, columns.submitted, -score)
+        value = np.where(late, columns.since, -score)
         order: Ints = np.lexsort((columns.index, columns.seq, value, rank, ~late))
         self._static = order.tolist()
-        self._keys: list[Key] = list(
+        self._keys = list(
             zip(
                 (~late).astype(np.int64).tolist(),
                 rank.tolist(),
@@ -91,8 +95,6 @@ class Line:
         self._user = columns.user.tolist()
         #: how often each person's holdings have changed, and had when a key was made
         self._versions = [0] * len(queue.users)
-        self._next = 0
-        self._heap: list[tuple[Key, int, int]] = []
 
     def pop(self) -> int | None:
         """Return the row of the class whose first job is next; None = all were seen."""
@@ -115,18 +117,17 @@ class Line:
     def push(self, row: int, place: int = 0) -> None:
         """Put a class in line with the job at ``place`` as its first."""
         job = self._queue.jobs[row][place] if place else None
-        late, rank, value, seq, index = self._keys[row]
+        _, _, _, seq, index = self._keys[row]
         columns = self._queue.columns
-        submitted = float(columns.submitted[row])
+        submitted, since = float(columns.submitted[row]), float(columns.since[row])
         if job is not None:
-            submitted, seq, index = job.submitted_at, job.seq, job.index or 0
-            waited = self._now - submitted
-            late = int(self._rules.bound is None or waited < self._rules.bound)
-            rank = int(columns.rank[row]) if late else 0
-            self._heads[row] = (submitted, seq, index)
+            submitted, since, seq, index = job.submitted_at, waiting_since(job), job.seq, job.index or 0
+            self._heads[row] = (submitted, since, seq, index)
         elif row in self._heads:
-            submitted, seq, index = self._heads[row]
-        value = -self._score(row, submitted) if late else submitted
+            submitted, since, seq, index = self._heads[row]
+        late = int(self._rules.bound is None or self._now - since < self._rules.bound)
+        rank = int(columns.rank[row]) if late else 0
+        value = -self._score(row, submitted) if late else since
         heapq.heappush(self._heap, ((late, rank, value, seq, index), row, self._versions[self._user[row]]))
 
     def hold(self, row: int, gpus: float) -> None:
@@ -146,8 +147,12 @@ class Line:
     def is_late(self, row: int) -> bool:
         """Return whether the first job of a class has waited longer than the bound."""
         bound = self._rules.bound
-        submitted = self._heads[row][0] if row in self._heads else float(self._queue.columns.submitted[row])
-        return bound is not None and self._now - submitted >= bound
+        return bound is not None and self.waited(row) >= bound
+
+    def waited(self, row: int) -> float:
+        """Return the seconds that the first job of a class has waited for what it needs."""
+        since = self._heads[row][1] if row in self._heads else float(self._queue.columns.since[row])
+        return self._now - since
 
     def _score(self, row: int, submitted: float) -> float:
         taken = self._rules.weights.held * self._held.get(self._queue.keys[row].owner, 0.0) / self._gpus

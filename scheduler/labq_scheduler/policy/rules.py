@@ -70,6 +70,13 @@ class Rules:
     #: seconds of waiting after which a job goes before all others, in order of arrival, and only kill limits count for who
     #: may pass it (docs/explanation/backfill.md); None = never
     bound: float | None = None
+    #: seconds of waiting after which a job may have preemptible jobs of any class stopped; None = never. A day: long enough
+    #: that the reservation had its chance, short enough that a person who submits before leaving comes back to a run
+    preempt_after: float | None = DAY
+    #: seconds that a preemptible job runs at least before it is stopped for another: most of what it lost would be its start
+    preempt_protect: float = 600.0
+    #: times that one job is stopped for others; after that it runs to its end
+    preempt_most: int = 3
     #: parts of the lab that people are entitled to, relative to 1
     shares: Mapping[str, float] = field(default_factory=dict)
     #: person -> group, and parts of groups
