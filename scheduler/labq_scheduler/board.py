@@ -29,11 +29,11 @@ from labq.store.events import id_key
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
 from labq_scheduler.dependencies import Dependencies, Past
+from labq_scheduler.learning import Learning, PastRuns
 from labq_scheduler.pending import Pending
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.outside import outside_use
 from labq_scheduler.policy.rules import Rules
-from labq_scheduler.policy.runtimes import Runtimes
 from labq_scheduler.policy.why import why_held, why_waiting
 from labq_scheduler.snapshot import Snapshot
 
@@ -45,32 +45,40 @@ KEEP_ENDED, KEEP_ENDED_SECONDS = 5000, 86400.0
 SPEC_CACHE = 4096
 #: Seconds between two times that reasons why jobs wait are worked out, while somebody asks for them.
 EXPLAIN_EVERY = 1.0
+#: Seconds for which the first jobs wait for the records to say how long jobs run.
+RECORDS_WAIT = 2.0
 _FIELDS_WITHOUT_REPLACE = frozenset({"v", "spec"})
 
 
 class Board:
     """Jobs, images and nodes as of the last event read. One thread writes, all may read."""
 
-    def __init__(self, store: Store, past: Past | None = None, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        past: Past | None = None,
+        rules: Rules | None = None,
+        runs: PastRuns | None = None,
+    ) -> None:
         """Use ``store``; nothing is read before :meth:`start`.
 
         Args:
             store: the store.
             past: asks the records for jobs that Redis no longer has; None = there are none.
             rules: of the site, for saying why a job waits where nobody decides.
+            runs: asks the records how long jobs ran; None = there are none.
         """
         self._store = store
         self._rules = rules or Rules()
-        #: what each person is charged now; the ledger sets it
+        #: what each person is charged; it may ask the board, and must not fail
         self.usage: Callable[[float], Mapping[str, float]] = lambda at: {}
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}
-        #: how long jobs ran
-        self.runtimes = Runtimes()
+        self._learning = Learning(runs)
         self._explained: tuple[Snapshot, Decisions] | None = None
         self._explained_at, self._ground = -1e9, Ground()
         self._explaining = threading.Lock()
-        self._pending = Pending(self.runtimes)
+        self._pending = Pending(self._learning.runtimes)
         self._held: OrderedDict[str, Job] = OrderedDict()
         self._holding: dict[str, dict[str, Job]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -88,11 +96,13 @@ class Board:
 
     def start(self) -> None:
         """Begin to follow the stream in a thread."""
+        self._learning.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
+        self._learning.stop()
         self._thread.join(timeout=3)
 
     @property
@@ -184,10 +194,10 @@ class Board:
         nodes = self.nodes()
         with self._lock:
             waiting = list(self._held.values())
-        dependencies = self._dependencies.states(
-            waiting
-        )  # outside the lock: it may ask Redis and the records
+        # Outside the lock: these may ask Redis and the records, and the ledger asks the board.
+        dependencies, usage = self._dependencies.states(waiting), self.usage(at)
         with self._lock:
+            self._learn()
             for job in list(self._held.values()):
                 if why_held(job, at, dependencies) is None:
                     del self._held[job.id]
@@ -201,8 +211,8 @@ class Board:
                 dependencies=dependencies,
                 images=dict(self.images),
                 outside=outside_use(nodes, self.jobs.get, at),
-                usage=self.usage(at),
-                runtimes=self.runtimes,
+                usage=usage,
+                runtimes=self._learning.runtimes.frozen(),
             )
 
     def oldest_pending(self) -> float | None:
@@ -242,6 +252,8 @@ class Board:
 
     def _load(self) -> None:
         store = self._store
+        # Estimates are made when a job is put: the records come first, if they are there.
+        self._learning.wait(RECORDS_WAIT)
         cursor = store.events.last_id()
         ids = store.jobs.active_ids() + store.jobs.ended_ids(now() - KEEP_ENDED_SECONDS, KEEP_ENDED)[::-1]
         jobs = store.jobs.get_many(ids)
@@ -257,6 +269,9 @@ class Board:
             ):
                 index.clear()
             self.images = images
+            for job in jobs:
+                self._learning.note(job)
+            self._learn()
             for job in jobs:
                 self._put(None, job)
         self._nodes_read = -1e9
@@ -328,9 +343,15 @@ class Board:
 
     # -- indexes ----------------------------------------------------------------------------------------
 
+    def _learn(self) -> None:
+        """Let the estimates rest on all that is known now; the lock is held."""
+        if self._learning.fold():
+            self._pending.estimate_anew()
+
     def _put(self, old: Job | None, job: Job) -> None:
         if old is not None:
             self._unindex(old)
+        self._learning.note(job, known=0 if old is None else len(old.attempts))
         self.jobs[job.id] = job
         self._dependencies.changed(job)
         if job.state is JobState.QUEUED:

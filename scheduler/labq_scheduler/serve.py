@@ -24,6 +24,7 @@ from labq_scheduler.policy.rules import Rules
 from labq_scheduler.records.history import History
 from labq_scheduler.usage.follower import UsageFollower
 from labq_scheduler.usage.held import cards_of
+from labq_scheduler.usage.lately import Lately
 from labq_scheduler.usage.ledger import Ledger
 from labq_scheduler.verbs.lab import Lab, Site
 
@@ -47,7 +48,9 @@ def make_lab(settings: Settings) -> Lab:
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
     history = History(settings.text("records_url"), files.root)
-    board = Board(store, history.states)
+    board = Board(store, history.states, runs=history.past_runs)
+    ledger = Ledger(board, history, site.usage_half_life)
+    board.usage = Lately(ledger.charged)
     return Lab(
         store=store,
         board=board,
@@ -55,7 +58,7 @@ def make_lab(settings: Settings) -> Lab:
         files=files,
         contexts=ContextFiles(files, site.max_context),
         history=history,
-        ledger=Ledger(board, history, site.usage_half_life),
+        ledger=ledger,
         site=site,
     )
 

@@ -8,20 +8,24 @@ when the job came. Once there is a machine for it again, the next time is told a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labq.job import Job
 from labq.store import Store
 from labq_scheduler.policy.fit import nearest_fit
 from labq_scheduler.policy.shape import Shape
-from labq_scheduler.snapshot import ClassKey, Snapshot
+from labq_scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 #: Seconds for which a job waits in vain before its owner is told: a machine that reboots is back by then.
 PATIENCE = 600.0
 #: Seconds between two looks, and after which a look knows nothing of the one before: another server led meanwhile.
 EVERY, GAP = 60.0, 180.0
+
+
+#: Who asks for what. (How long it is thought to run does not matter here, so classes of jobs are too fine.)
+Ask = tuple[str, Shape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,50 +36,50 @@ class Stuck:
     why: str
 
 
-def lacks(snapshot: Snapshot) -> dict[ClassKey, str]:
-    """Return what each class of jobs lacks that nothing that is up could ever hold. Pure."""
+def lacks(snapshot: Snapshot) -> dict[Ask, str]:
+    """Return what all who wait lack that nothing that is up could ever hold. Pure."""
     up = [node for node in snapshot.nodes if node.takes_work(snapshot.now)]
     found = {}
     known: dict[Shape, str | None] = {}
-    for key, jobs in zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True):
-        if key.shape not in known:
-            known[key.shape] = nearest_fit(jobs[0].spec, up)
-        lacking = known[key.shape]
+    for ask, job in firsts(snapshot).items():
+        shape = ask[1]
+        if shape not in known:
+            known[shape] = nearest_fit(job.spec, up)
+        lacking = known[shape]
         if lacking is not None:
-            found[key] = (
+            found[ask] = (
                 f"of the machines that are up, {lacking}" if up else "no machine is up and takes work"
             )
     return found
 
 
+def firsts(snapshot: Snapshot) -> dict[Ask, Job]:
+    """Return the first of the jobs of each person that ask for the same. Pure."""
+    found: dict[Ask, Job] = {}
+    for key, jobs in zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True):
+        ask = (key.owner, key.shape)
+        known = found.setdefault(ask, jobs[0])
+        if (jobs[0].seq, jobs[0].index or 0) < (known.seq, known.index or 0):
+            found[ask] = jobs[0]
+    return found
+
+
 def find_stuck(
-    snapshot: Snapshot,
-    lacking: Mapping[ClassKey, str],
-    since: Mapping[ClassKey, float],
-    watching_since: float,
+    snapshot: Snapshot, lacking: Mapping[Ask, str], since: Mapping[Ask, float], watching_since: float
 ) -> list[Stuck]:
-    """Return the first job of each person in each class that has waited in vain for long enough. Pure.
+    """Return the first of equal jobs of each person that has waited in vain for long enough; in order of arrival. Pure.
 
     Args:
         snapshot: the lab now.
         lacking: of :func:`lacks`.
-        since: when each of these classes was first seen to lack something, seconds since the epoch.
+        since: when each of these was first seen to lack something, seconds since the epoch.
         watching_since: since when nodes could have been heard; after an outage of Redis everybody seems silent.
     """
     return [
-        Stuck(job, why)
-        for key, jobs in zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True)
-        if (why := lacking.get(key)) is not None
-        for job in _firsts(jobs)
-        if snapshot.now - max(job.submitted_at, since[key], watching_since) >= PATIENCE
+        Stuck(job, lacking[ask])
+        for ask, job in sorted(firsts(snapshot).items(), key=lambda row: (row[1].seq, row[1].index or 0))
+        if ask in lacking and snapshot.now - max(job.submitted_at, since[ask], watching_since) >= PATIENCE
     ]
-
-
-def _firsts(jobs: Sequence[Job]) -> list[Job]:
-    firsts: dict[str, Job] = {}
-    for job in jobs:
-        firsts.setdefault(job.owner, job)
-    return list(firsts.values())
 
 
 class StuckWatch:
@@ -85,10 +89,10 @@ class StuckWatch:
         """Prepare; nothing is asked."""
         self._store = store
         self._looked = -1e18
-        #: class of jobs -> since when nothing that is up could hold it
-        self._since: dict[ClassKey, float] = {}
-        #: classes for which there is a machine; what was told of them before is forgotten
-        self._fit: set[ClassKey] = set()
+        #: since when nothing that is up could hold it
+        self._since: dict[Ask, float] = {}
+        #: that for which there is a machine; what was told of them before is forgotten
+        self._fit: set[Ask] = set()
 
     def look(self, snapshot: Snapshot, *, watching_since: float, elapsed: float) -> None:
         """Look, when it is time to.
@@ -106,10 +110,10 @@ class StuckWatch:
         if elapsed - self._looked > GAP:
             self._since, self._fit = {}, set()
         lacking = lacks(snapshot)
-        self._since = {key: self._since.get(key, snapshot.now) for key in lacking}
-        jobs = dict(zip(snapshot.queue.keys, snapshot.queue.jobs, strict=True))
+        self._since = {ask: self._since.get(ask, snapshot.now) for ask in lacking}
+        jobs = firsts(snapshot)
         fit = jobs.keys() - lacking.keys()
-        again = [job.id for key in fit - self._fit for job in _firsts(jobs[key])]
+        again = [jobs[ask].id for ask in fit - self._fit]
         if again:
             self._store.events.forget_waiting(again)
         self._fit = fit

@@ -14,7 +14,13 @@ class Ends:
 
     def __init__(self) -> None:
         """Begin knowing nothing."""
-        self._known: dict[str, tuple[int, float | None, float]] = {}
+        self._known: dict[str, tuple[int, float, float]] = {}
+
+    def copy(self) -> Ends:
+        """Return an independent copy."""
+        other = Ends()
+        other._known = dict(self._known)
+        return other
 
     def expected(self, job: Job, runtimes: Estimator, now: float) -> float:
         """Return when a holding job is expected to have ended: seconds since the epoch, after ``now``.
@@ -24,17 +30,18 @@ class Ends:
         """
         if job.stop is not None:
             return max(now, job.stop.at + job.grace)
-        version = runtimes.version(job.owner)
+        if job.started_at is None:  # it is about to start
+            return now + self.fresh(job, runtimes)
+        version, began = runtimes.version(job.owner), job.started_at
         known = self._known.get(job.id)
-        if known is not None and known[0] == version and known[1] == job.started_at and known[2] > now:
+        if known is not None and known[0] == version and known[1] == began and known[2] > now:
             return known[2]
-        began = job.started_at if job.started_at is not None else now
         kind, limit = kind_of(job), job.spec.time
         safe = runtimes.estimate(kind, limit).safe
         end = began + runtimes.total(kind, limit, safe, now - began)
         if limit is not None and now >= began + limit:
             end = max(now, began + limit + job.grace)
-        self._known[job.id] = (version, job.started_at, end)
+        self._known[job.id] = (version, began, end)
         return end
 
     def fresh(self, job: Job, runtimes: Estimator) -> float:

@@ -17,14 +17,17 @@ user runtime estimates", IEEE TPDS 18(6), 2007.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp, log, log2
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+K = TypeVar("K")
 
 #: Runs kept of each kind, and of everybody.
 KEEP, KEEP_ALL = 50, 200
+#: Kinds of which runs are kept; those that nobody ran for longest are forgotten first: names are made up every day.
+KEEP_KINDS = 4096
 #: Of the runs kept, the latest that a typical run time is the mean of.
 TYPICAL_RUNS = 30
 #: Of the runs kept, the latest that a safe estimate looks at; times what, it is safe.
@@ -36,6 +39,13 @@ UNKNOWN = 3600.0
 SHORTEST = 60.0
 #: A run that outlived its estimate is thought to go on as long as this part of the longer runs did, when there are so many.
 LONGER_PART, LONGER_RUNS = 0.75, 5
+
+#: Runs longer than a job has run already that it takes to say how long it runs on.
+MIN_LONGER = 3
+#: A run of which nothing is known lasts up to so many times what is thought, or as small a part of it.
+UNKNOWN_SPREAD = 4.0
+#: No more than this part of a long tail is thought of: the rest has no end.
+LAST_PART = 0.95
 
 
 class Kind(NamedTuple):
@@ -71,30 +81,50 @@ class Estimator(Protocol):
 
 
 class Runtimes:
-    """The runs of a lab. Not safe for threads: who adds to it must not be deciding."""
+    """The runs of a lab. Not safe for threads: who decides gets what :meth:`frozen` returns."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._by_name: dict[Kind, deque[float]] = {}
-        self._by_gpus: dict[tuple[str, int], deque[float]] = {}
-        self._by_owner: dict[str, deque[float]] = {}
-        self._all: deque[float] = deque(maxlen=KEEP_ALL)
+        # Tuples, so that a frozen copy shares them; each dictionary in the order of the latest runs.
+        self._by_name: dict[Kind, tuple[float, ...]] = {}
+        self._by_gpus: dict[tuple[str, int], tuple[float, ...]] = {}
+        self._by_owner: dict[str, tuple[float, ...]] = {}
+        self._all: tuple[float, ...] = ()
         self._versions: dict[str, int] = {}
+        self._total = 0
+        self._frozen: Runtimes | None = None
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Note a run that ended by itself or was ended by its owner."""
-        for runs in (
-            self._by_name.setdefault(kind, deque(maxlen=KEEP)),
-            self._by_gpus.setdefault((kind.owner, kind.gpus), deque(maxlen=KEEP)),
-            self._by_owner.setdefault(kind.owner, deque(maxlen=KEEP)),
-            self._all,
-        ):
-            runs.append(seconds)
+        _append(self._by_name, kind, seconds)
+        _append(self._by_gpus, (kind.owner, kind.gpus), seconds)
+        _append(self._by_owner, kind.owner, seconds)
+        self._all = (*self._all, seconds)[-KEEP_ALL:]
         self._versions[kind.owner] = self._versions.get(kind.owner, 0) + 1
+        self._total += 1
+        self._frozen = None
+
+    def forget(self) -> None:
+        """Forget all runs, to be told them anew."""
+        for runs in (self._by_name, self._by_gpus, self._by_owner):
+            runs.clear()
+        self._all, self._frozen = (), None
+        self._total += 1
+        self._versions = {owner: version + 1 for owner, version in self._versions.items()}
+
+    def frozen(self) -> Runtimes:
+        """Return them as they are now, not to be changed; the same until something is added."""
+        if self._frozen is None:
+            copy = Runtimes()
+            copy._by_name, copy._by_gpus = dict(self._by_name), dict(self._by_gpus)
+            copy._by_owner, copy._all = dict(self._by_owner), self._all
+            copy._versions, copy._total = dict(self._versions), self._total
+            self._frozen = copy
+        return self._frozen
 
     def version(self, owner: str) -> int:
-        """Return how many runs of a person were noted; those of others matter only to who has none."""
-        return self._versions.get(owner, 0)
+        """Return a number that changes with each run of a person, and of anybody while the person has none."""
+        return self._versions[owner] if self._by_owner.get(owner) else -self._total
 
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
         """Return how long a job will run.
@@ -134,6 +164,31 @@ class Runtimes:
             total = longer[int(LONGER_PART * (len(longer) - 1))] if known else 2 * total
         return total if limit is None else min(total, max(limit, elapsed + 1.0))
 
+    def quantile(self, kind: Kind, limit: float | None, part: float, elapsed: float = 0.0) -> float:
+        """Return the seconds that a ``part`` of the runs stays below that are longer than ``elapsed``; more than that.
+
+        Where fewer than ``MIN_LONGER`` of the runs are, the next doubling is as likely as not: a job that ran for an hour
+        runs on for another with a chance of one half (Pareto's law with the exponent 1, which run times of batch jobs are
+        near: Harchol-Balter, Downey, "Exploiting process lifetime distributions for dynamic load balancing", ACM TOCS
+        15(3), 1997).
+
+        Args:
+            kind: of the job.
+            limit: seconds after which it is stopped; None = never.
+            part: 0 to 1.
+            elapsed: seconds that it has run.
+        """
+        runs, source = self._runs(kind)
+        longer = sorted(run for run in runs if run > elapsed)
+        if not runs or (source == "lab" and limit is not None):
+            total = max(elapsed, (limit or UNKNOWN) / UNKNOWN_SPREAD) * UNKNOWN_SPREAD ** (2 * part)
+        elif len(longer) >= min(MIN_LONGER, len(runs)) and not (elapsed and len(longer) < MIN_LONGER):
+            total = longer[min(len(longer) - 1, int(part * len(longer)))]
+        else:
+            total = max(elapsed, SHORTEST) / (1.0 - min(part, LAST_PART))
+        total = max(total, elapsed + 1.0)
+        return total if limit is None else min(total, max(limit, elapsed + 1.0))
+
     def _runs(self, kind: Kind) -> tuple[Sequence[float], str]:
         named = self._by_name.get(kind, ())
         if kind.name and len(named) >= MIN_NAMED:
@@ -143,6 +198,12 @@ class Runtimes:
         if own := self._by_owner.get(kind.owner):
             return own, "owner"
         return self._all, "lab"
+
+
+def _append(runs: dict[K, tuple[float, ...]], key: K, seconds: float) -> None:
+    runs[key] = (*runs.pop(key, ()), seconds)[-KEEP:]
+    if len(runs) > KEEP_KINDS:
+        del runs[next(iter(runs))]
 
 
 def _nearest(seconds: float) -> float:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labq.clock import now
+from labq.ending import EndReason
 from labq.errors import NotFoundError, UnavailableError
 from labq.job import Attempt, Job
 from labq.node import Gpu
 from labq.states import JobState
 from labq.usage import UsageRow
 from labq_scheduler.dependencies import combined
+from labq_scheduler.learning import PastRun
+from labq_scheduler.policy.runtimes import Kind
 from labq_scheduler.usage.charge import Run
 from labq_scheduler.usage.held import gpus_held, holds_of, model_of
 
@@ -89,6 +92,14 @@ class History:
         """Return the runs with GPUs that ended after ``since``, with what names each."""
         found = self._ask(lambda database: database.usage.runs(since))
         return [((row[0], row[1], row[2]), Run(*row[3:])) for row in found]
+
+    def past_runs(self, most: int, reasons: frozenset[EndReason]) -> list[PastRun]:
+        """Return how long the newest runs took, ``most`` at most, that ended for one of these reasons; oldest first."""
+        found = self._ask(lambda database: database.usage.lengths(most, [str(reason) for reason in reasons]))
+        return [
+            PastRun(ended_at, (job, submitted_at, number), Kind(owner, name, gpus), max(0.0, seconds))
+            for ended_at, job, submitted_at, number, owner, name, gpus, seconds in found
+        ]
 
     def outside_use(self, since: float) -> list[UsageRow]:
         """Return what was held outside the queue since then."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, liter
 from sqlalchemy.engine import Engine
 
 from labq.usage import HOUR, UsageRow
-from labq_scheduler.records.tables import ATTEMPTS, USAGE
+from labq_scheduler.records.tables import ATTEMPTS, JOBS, USAGE
 
 _KEY = ("hour", "node", "epoch", "gpu", "user", "outside")
 #: Keys in one question: SQLite takes 32,766 parameters, older ones 999.
@@ -112,6 +112,38 @@ class UsageTable:
                 )
                 for r in connection.execute(wanted)
             ]
+
+    def lengths(
+        self, most: int, reasons: Collection[str]
+    ) -> list[tuple[float, str, float, int, str, str, int, float]]:
+        """Return the newest runs, ``most`` at most, that ended for one of these reasons; oldest first.
+
+        Each is (ended at, job id, submitted at, number, owner, name, GPUs, seconds).
+        """
+        seconds = ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at
+        job = and_(JOBS.c.id == ATTEMPTS.c.job_id, JOBS.c.submitted_at == ATTEMPTS.c.submitted_at)
+        wanted = (
+            select(
+                ATTEMPTS.c.ended_at,
+                ATTEMPTS.c.job_id,
+                ATTEMPTS.c.submitted_at,
+                ATTEMPTS.c.number,
+                ATTEMPTS.c.owner,
+                JOBS.c.name,
+                ATTEMPTS.c.gpu_count,
+                seconds,
+            )
+            .select_from(ATTEMPTS.join(JOBS, job))
+            .where(ATTEMPTS.c.started_at.is_not(None), ATTEMPTS.c.reason.in_(sorted(reasons)))
+            .order_by(ATTEMPTS.c.ended_at.desc())
+            .limit(most)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(wanted).all()
+        return [
+            (float(r[0]), str(r[1]), float(r[2]), int(r[3]), str(r[4]), str(r[5]), int(r[6]), float(r[7]))
+            for r in reversed(rows)
+        ]
 
     def outside(self, since: float) -> list[UsageRow]:
         """Return what was held outside the queue since that hour."""

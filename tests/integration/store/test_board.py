@@ -76,7 +76,7 @@ def test_arrays_keep_their_order_and_requeued_jobs_their_place(store: Store, boa
     back = moves.ended(new, Judgement(EndReason.PREEMPTED, "p"), None, 3.0)
     store.jobs.move(new, back, now=3.0, by="t")
     assert board.wait_caught_up()
-    (pending,) = board.snapshot(100.0).pending.values()
+    (pending,) = board.snapshot(100.0).queue.jobs
     assert [job.id for job in pending] == ["1.0", "1.1", "1.2", "1.10"]
 
 
@@ -88,7 +88,7 @@ def test_held_jobs_become_pending_when_their_time_or_dependency_comes(store: Sto
     assert "not to start before 2027" in (board.why(later.id) or "")
     assert f"waits for job {first.id} to succeed (now queued)" in (board.why(after.id) or "")
     assert [job.id for job in board.snapshot(1e6).held] == [later.id, after.id]
-    assert {job.id for jobs in board.snapshot(1.8e9).pending.values() for job in jobs} == {first.id, later.id}
+    assert {job.id for jobs in board.snapshot(1.8e9).queue.jobs for job in jobs} == {first.id, later.id}
 
 
 def test_after_a_crash_of_redis_the_board_shows_what_redis_still_has(

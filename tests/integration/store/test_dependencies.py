@@ -18,7 +18,7 @@ from labq_scheduler import board as board_module
 from labq_scheduler import dependencies
 from labq_scheduler.board import Board
 from labq_scheduler.decide import decide
-from labq_scheduler.snapshot import Rules
+from labq_scheduler.policy.rules import Rules
 
 NODE = make_node("n1", cpus=100)
 
@@ -118,7 +118,7 @@ def test_a_job_may_wait_for_one_that_only_the_records_know(
     records.known = {"900": JobState.SUCCEEDED, "901": JobState.FAILED}
     good, bad, any_end = after(store, "900"), after(store, "901"), after(store, "any:901")
     assert set(refused(board)) == {bad}
-    pending = {job.id for jobs in board.snapshot(100.0).pending.values() for job in jobs}
+    pending = {job.id for jobs in board.snapshot(100.0).queue.jobs for job in jobs}
     assert pending == {good, any_end}
 
 

@@ -20,7 +20,7 @@ from labq_scheduler.board import Board
 from labq_scheduler.decisions import Decisions, Refuse, Start
 from labq_scheduler.loop import Loop
 from labq_scheduler.policy.room import Fit
-from labq_scheduler.snapshot import Rules
+from labq_scheduler.policy.rules import Rules
 
 NODE = make_node("n1", cpus=100)
 

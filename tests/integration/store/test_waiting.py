@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builders import make_job, make_node
+from builders import make_job, make_node, make_snapshot
 
 from labq import moves
 from labq.ending import EndReason, Judgement
 from labq.job import Job
 from labq.node import Node
 from labq.store import Store
-from labq_scheduler.snapshot import Snapshot, class_key
 from labq_scheduler.stuck import EVERY, GAP, PATIENCE, StuckWatch
 
 #: Looks from the first that finds nothing for a job to the one that tells.
@@ -31,8 +30,7 @@ def submit(store: Store) -> Job:
 
 
 def look(watch: StuckWatch, job: Job, at: float, node: Node, watching_since: float = 0.0) -> None:
-    pending = {class_key(job.spec, job.image_key): [job]}
-    seen = Snapshot(at, [replace(node, heartbeat=at)], {}, pending, [], {}, {})
+    seen = make_snapshot([job], [replace(node, heartbeat=at)], now=at)
     watch.look(seen, watching_since=watching_since, elapsed=at)
 
 

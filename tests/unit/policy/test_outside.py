@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builders import holding_job, make_job, make_node
+from builders import holding_job, make_job, make_node, make_snapshot
 
 from labq.ending import EndReason
 from labq.image import Image, ImageOnNode
@@ -13,18 +13,23 @@ from labq.node import Node
 from labq.states import JobState
 from labq_scheduler.decide import decide
 from labq_scheduler.policy.outside import LINGER, Outside, outside_text, outside_use
-from labq_scheduler.snapshot import Rules, Snapshot, class_key
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.why import why_waiting
+from labq_scheduler.snapshot import Snapshot, class_key
 
 NOW = 10_000.0
 BOB = Outside("bob", "web", NOW - 7200)
 
 
 def snapshot(jobs: list[Job], node: Node, outside: dict[str, tuple[Outside, ...]], *holding: Job) -> Snapshot:
-    pending: dict[object, list[Job]] = {}
-    for job in jobs:
-        pending.setdefault(class_key(job.spec, job.image_key), []).append(job)
     images = {job.image_key: Image(job.image_key, {node.name: ImageOnNode("ready", 1.0)}) for job in jobs}
-    return Snapshot(NOW, [node], {node.name: list(holding)}, pending, [], {}, images, {node.name: outside})  # type: ignore[arg-type]
+    return replace(
+        make_snapshot(jobs, [node], now=NOW, running=holding, images=images), outside={node.name: outside}
+    )
+
+
+def why(job: Job, seen: Snapshot) -> str:
+    return why_waiting(class_key(job, seen.runtimes), job, seen, decide(seen, Rules()))
 
 
 def test_a_job_starts_on_the_gpu_that_nobody_uses() -> None:
@@ -40,11 +45,11 @@ def test_a_job_without_gpus_does_not_care() -> None:
 
 def test_a_job_that_waits_for_it_is_told_who_uses_it_and_may_not_be_refused() -> None:
     job = make_job("1", gpus="2")
-    found = decide(snapshot([job], make_node(gpus=2), {"n1-0": (BOB,)}), Rules())
+    seen = snapshot([job], make_node(gpus=2), {"n1-0": (BOB,)})
+    found = decide(seen, Rules())
     assert (found.starts, found.refusals) == ((), ())
-    (why,) = found.waits.values()
-    assert "n1 has 1 of 2 GPUs free" in why
-    assert "GPU 0 is used outside the queue by bob (container web, for 2h" in why
+    assert "n1 has 1 of 2 GPUs free" in why(job, seen)
+    assert "GPU 0 is used outside the queue by bob (container web, for 2h" in why(job, seen)
 
 
 def test_the_place_of_a_job_that_needs_it_is_reserved_all_the_same() -> None:
@@ -81,10 +86,10 @@ def test_what_a_heartbeat_says_of_jobs_is_not_outside() -> None:
 def test_a_real_gpu_that_nobody_has_looked_at_is_not_free_and_the_owner_of_the_job_is_told() -> None:
     node = make_node(gpus=1)
     unseen = outside_use([(node, {"gpus": {}})], lambda _: None, NOW)
-    found = decide(snapshot([make_job("1", gpus="1")], node, dict(unseen["n1"])), Rules())
-    assert found.starts == ()
-    (why,) = found.waits.values()
-    assert "what GPU 0 does is not known yet" in why
+    job = make_job("1", gpus="1")
+    seen = snapshot([job], node, dict(unseen["n1"]))
+    assert decide(seen, Rules()).starts == ()
+    assert "what GPU 0 does is not known yet" in why(job, seen)
     made_up = replace(node, gpus=tuple(replace(gpu, simulated=True) for gpu in node.gpus))
     assert outside_use([(made_up, {"gpus": {}})], lambda _: None, NOW) == {}
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from builders import make_job, make_node
+from builders import make_job, make_node, make_snapshot
 
 from labq.job import Job
 from labq.node import Node
-from labq_scheduler.snapshot import ClassKey, Snapshot, class_key
 from labq_scheduler.stuck import PATIENCE, find_stuck, lacks
 
 NOW = 10_000.0
@@ -18,10 +17,7 @@ NOW = 10_000.0
 def told(
     jobs: list[Job], *nodes: Node, lacking_for: float = PATIENCE, watched_for: float = PATIENCE
 ) -> list[tuple[str, str]]:
-    pending: dict[ClassKey, list[Job]] = {}
-    for job in jobs:
-        pending.setdefault(class_key(job.spec, job.image_key), []).append(job)
-    seen = Snapshot(NOW, list(nodes), {}, pending, [], {}, {})
+    seen = make_snapshot(jobs, nodes, now=NOW)
     lacking = lacks(seen)
     since = dict.fromkeys(lacking, NOW - lacking_for)
     return [(stuck.job.id, stuck.why) for stuck in find_stuck(seen, lacking, since, NOW - watched_for)]
