@@ -6,7 +6,7 @@ them is read elsewhere. The defaults were chosen once, by replays of public trac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -50,6 +50,20 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Nodes that are kept for some people for a while."""
+
+    name: str
+    #: node constraints, as in a job's spec; () = all nodes
+    nodes: tuple[str, ...]
+    #: names of people and ``@groups``
+    people: tuple[str, ...]
+    #: seconds since the epoch
+    begin: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The site's rules."""
 
@@ -86,7 +100,25 @@ class Rules:
     cap: Caps = Caps()
     caps: Mapping[str, Caps] = field(default_factory=dict)
     group_caps: Mapping[str, Caps] = field(default_factory=dict)
+    #: model of a card, as in a request for GPUs -> what a second of it counts in fair share
+    cards: Mapping[str, float] = field(default_factory=dict)
+    #: priority class -> people and ``@groups`` who may use it; without a row everybody
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
     #: images that one node prepares at the same time; more wait
     prepares_per_node: int = 4
     #: simulations only: a job that no node could hold is spread over whole nodes
     gangs: bool = False
+
+    def has(self, person: str, people: Iterable[str]) -> bool:
+        """Return whether ``people``, names and ``@groups``, have a person among them."""
+        group = self.groups.get(person)
+        return any(name == person or (group is not None and name == f"@{group}") for name in people)
+
+    def may_use(self, person: str, priority: str) -> bool:
+        """Return whether a person may submit jobs of a priority class."""
+        return priority not in self.classes or self.has(person, self.classes[priority])
+
+    def cap_of(self, person: str) -> Caps:
+        """Return what a person may hold at once."""
+        return self.caps.get(person, self.cap)
