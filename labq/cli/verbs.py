@@ -21,6 +21,7 @@ VERBS = {
     "nodes": "the machines, and what is free on them",
     "top": "each GPU: who uses it, for what, since when",
     "usage": "GPU-hours by person, group or node: allocated, busy, outside the queue",
+    "simulate": "what other machines or rules would do: replay jobs",
     "notify": "what you are told of your jobs: by Slack, mail or webhook",
     "doctor": "check client, server and engine, and say what to do",
     "drain": "admin: place no more jobs on a node",
@@ -42,7 +43,7 @@ MEANT = {
 }  # fmt: skip
 _GROUPS = (
     ("jobs", "submit ls show logs wait why cancel keep fetch note rerun"),
-    ("machines", "nodes top usage notify doctor drain resume node provision inventory user"),
+    ("machines", "nodes top usage simulate notify doctor drain resume node provision inventory user"),
     ("this machine", "up down config completion version"),
 )
 

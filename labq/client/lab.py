@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lab:
-    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``usage``, ``image``, ``me``, ``doctor``, people."""
+    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``usage``, ``history``, ``image``, ``me``, ``doctor``, people."""
 
     session: Session
 
@@ -62,6 +62,15 @@ class Lab:
         """
         query = {"by": by, "since": since, "until": until, "user": user}
         found: dict[str, Any] = self.session.json("GET", "/v1/usage", query=query)
+        return found
+
+    def history(self, since: str | None = None) -> dict[str, Any]:
+        """Return the jobs that ran and are over, as a replay needs them: ``{"since", "total", "jobs"}``.
+
+        Args:
+            since: submitted since then: a duration ago (90d), or an RFC 3339 time; None = 90 days ago.
+        """
+        found: dict[str, Any] = self.session.json("GET", "/v1/history", query={"since": since})
         return found
 
     def image(self, key: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def measure(ran: Sequence[Ran], gpus: int) -> Measures:
     wide = [row.waited / HOUR for row in ran if row.job.gpus >= WIDE]
     slow = [max(1.0, (row.waited + row.job.duration) / max(TAU, row.job.duration)) for row in ran]
     begin, end = min(row.job.submitted for row in ran), max(row.end for row in ran)
-    used = sum(row.job.duration * row.job.gpus for row in ran)
+    used = sum(row.job.duration * row.gpus for row in ran)
     users: dict[str, list[float]] = {}
     for row in ran:
         users.setdefault(row.job.user, []).append(row.waited / HOUR)
@@ -75,39 +75,39 @@ def measure(ran: Sequence[Ran], gpus: int) -> Measures:
 
 def fair_share_deficits(ran: Sequence[Ran], gpus: int) -> tuple[dict[str, float], float]:
     """Return the deficit of each person who was entitled to 1 % or more, and of all together."""
-    events: list[tuple[float, str, int, int]] = []
+    events: list[tuple[float, str, float, float]] = []
     for row in ran:
-        number = row.job.gpus
+        number = row.gpus
         events += [
-            (row.job.submitted, row.job.user, number, 0), (row.start, row.job.user, 0, number),
+            (row.job.submitted, row.job.user, number, 0.0), (row.start, row.job.user, 0.0, number),
             (row.end, row.job.user, -number, -number),
         ]  # fmt: skip
     events.sort()
-    wanted: dict[str, int] = {}
-    held: dict[str, int] = {}
+    wanted: dict[str, float] = {}
+    held: dict[str, float] = {}
     entitled: dict[str, float] = {}
     lacked: dict[str, float] = {}
     then = events[0][0]
     for at, user, want, have in events:
         if at > then:
-            for name, part in max_min({name: n for name, n in wanted.items() if n}, gpus).items():
+            for name, part in max_min({name: n for name, n in wanted.items() if n > 1e-9}, gpus).items():
                 entitled[name] = entitled.get(name, 0.0) + part * (at - then)
                 lack = max(0.0, part - held.get(name, 0)) * (at - then)
                 lacked[name] = lacked.get(name, 0.0) + lack
             then = at
-        wanted[user] = wanted.get(user, 0) + want
-        held[user] = held.get(user, 0) + have
+        wanted[user] = wanted.get(user, 0.0) + want
+        held[user] = held.get(user, 0.0) + have
     total = sum(entitled.values())
     some = {name: lacked[name] / value for name, value in entitled.items() if value >= 0.01 * total and value}
     return some, sum(lacked.values()) / total if total else 0.0
 
 
-def max_min(wanted: Mapping[str, int], gpus: int) -> dict[str, float]:
+def max_min(wanted: Mapping[str, float], gpus: int) -> dict[str, float]:
     """Return the max-min fair division of ``gpus`` among people who want so many."""
     given: dict[str, float] = {}
     left, rest = float(gpus), sorted(wanted.items(), key=lambda item: (item[1], item[0]))
     for place, (name, number) in enumerate(rest):
-        given[name] = min(float(number), left / (len(rest) - place))
+        given[name] = min(number, left / (len(rest) - place))
         left -= given[name]
     return given
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log
 from typing import Protocol
@@ -23,6 +23,7 @@ from labq_scheduler.policy.runtimes import Estimator, Kind
 from labq_scheduler.simulate.traces import TraceJob
 from labq_scheduler.snapshot import Snapshot, kind_of
 from labq_scheduler.usage.charge import fading
+from labq_scheduler.usage.held import cards_of, gpus_held
 
 _IMAGE = "ref:simulated"
 
@@ -41,13 +42,20 @@ class Ran:
     job: TraceJob
     start: float = -1.0
     end: float = -1.0
-    #: (GPUs, nodes' names) it ran on
+    #: names of the nodes that it ran on
     nodes: tuple[str, ...] = ()
+    #: GPUs that it held, a share as its part; None = as many as it asked for
+    held: float | None = None
 
     @property
     def waited(self) -> float:
         """Return the seconds from submission to start."""
         return self.start - self.job.submitted
+
+    @property
+    def gpus(self) -> float:
+        """Return the GPUs that it held, a share as its part."""
+        return float(self.job.gpus) if self.held is None else self.held
 
 
 @dataclass(slots=True)
@@ -75,7 +83,7 @@ class Replay:
         pending = Pending(self.runtimes)
         image = Image(_IMAGE, {node.name: ImageOnNode("ready", 0.0, "sha256:1") for node in self.nodes})
         holding: dict[str, tuple[Job, ...]] = {}
-        usage = Usage(self.rules.half_life)
+        usage, cards = Usage(self.rules.half_life), cards_of(self.nodes)
         ground, ends, coming = Ground(), list[tuple[float, int, tuple[Job, ...]]](), 0
         while coming < len(jobs) or ends:
             now = min(
@@ -88,8 +96,7 @@ class Replay:
                     holding[part.node or ""] = tuple(
                         job for job in holding[part.node or ""] if job is not part
                     )
-                gpus = float(sum(len(part.gpus) for part in parts))
-                usage.change(parts[0].owner, -gpus, now)
+                usage.change(parts[0].owner, -self.ran[number].gpus, now)
                 self.runtimes.add(kind_of(jobs[number]), trace[number].duration)
             while coming < len(jobs) and trace[coming].submitted <= now:
                 pending.add(jobs[coming])
@@ -106,13 +113,14 @@ class Replay:
             for start in decisions.starts:
                 number = start.job.seq
                 pending.remove(start.job)
-                parts = _running(start, now)
+                parts = running_parts(start, now)
                 for part in parts:
                     holding[part.node or ""] = (*holding.get(part.node or "", ()), part)
                 end = now + trace[number].duration
                 self.ran[number].start, self.ran[number].end = now, end
                 self.ran[number].nodes = tuple(part.node or "" for part in parts)
-                usage.change(start.job.owner, float(sum(len(part.gpus) for part in parts)), now)
+                self.ran[number].held = gpus_held((hold for part in parts for hold in part.gpus), cards)
+                usage.change(start.job.owner, self.ran[number].gpus, now)
                 heapq.heappush(ends, (end, number, parts))
         for row in self.ran:
             if row.start < 0:
@@ -122,13 +130,9 @@ class Replay:
         return self.ran
 
     def _job(self, job: TraceJob, number: int) -> Job:
-        spec = JobSpec(
-            image="simulated",
-            gpus=GpuRequest(job.gpus, job.models),
-            time=job.limit,
-            grace=0.0,
-            name=job.id if self.name_each else job.name,
-        )
+        asked = job.spec or JobSpec(image="simulated", gpus=GpuRequest(job.gpus, job.models))
+        name = job.id if self.name_each else job.name
+        spec = replace(asked, time=job.limit, grace=0.0, name=name)
         return Job(
             id=str(number), owner=job.user, uid=0, gid=0, spec=spec, state=JobState.QUEUED,
             submitted_at=job.submitted, seq=number, image_key=_IMAGE, simulated=True,
@@ -138,12 +142,12 @@ class Replay:
 class Usage:
     """Decayed GPU-seconds by person, as the ledger of the server has them."""
 
-    def __init__(self, half_life: float) -> None:
-        """Begin with none."""
+    def __init__(self, half_life: float, worth: Mapping[str, float] | None = None, now: float = 0.0) -> None:
+        """Begin with what was used until ``now``."""
         self._half_life = half_life
-        self._worth: dict[str, float] = {}
+        self._worth: dict[str, float] = dict(worth or {})
         self._rate: dict[str, float] = {}
-        self._then = 0.0
+        self._then = now
 
     def at(self, now: float) -> dict[str, float]:
         """Return them at ``now``."""
@@ -162,7 +166,8 @@ class Usage:
         self._rate[user] = self._rate.get(user, 0.0) + gpus
 
 
-def _running(start: Start, now: float) -> tuple[Job, ...]:
+def running_parts(start: Start, now: float) -> tuple[Job, ...]:
+    """Return what runs once a job was started: one for each node."""
     return tuple(
         replace(
             start.job, state=JobState.RUNNING, node=node, gpus=fit.gpus, cpus=fit.cpus, memory=fit.memory,

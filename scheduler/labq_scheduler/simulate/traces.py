@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from labq.errors import BadInputError, closest
+from labq.spec import JobSpec
 
 #: Columns that a trace must have, and those that it may.
 NEEDED = ("user", "submit_s", "duration_s", "gpus")
 OPTIONAL = ("job_id", "name", "gpu_model", "requested_time_s", "limit_s")
+#: A replay holds every job in memory: about 1 GB of so many.
+MAX_JOBS = 1_000_000
+#: Letters.
+MAX_LINE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class TraceJob:
     #: after which it would have been killed; None = never
     limit: float | None = None
     name: str = ""
+    #: all that it asked for, where that is known; ``gpus`` and ``models`` repeat a part of it
+    spec: JobSpec | None = None
 
 
 def read_trace(path: Path) -> list[TraceJob]:
@@ -41,8 +49,8 @@ def read_trace(path: Path) -> list[TraceJob]:
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as stream:
-            return read_lines(stream, str(path))
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            return read_lines(_bounded(stream, str(path)), str(path))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(
             f"{path} cannot be read as CSV: {error}", "name a CSV file, also .csv.gz"
@@ -60,14 +68,57 @@ def read_lines(lines: Iterable[str], source: str) -> list[TraceJob]:
     for name in NEEDED:
         if name not in columns:
             near = closest(name, list(columns))
+            found = ", ".join(repr(column[:40]) for column in columns[:12]) or "none"
             raise BadInputError(
-                f"{source} has no column {name!r}" + (f" (but {near!r})" if near else ""),
-                f"needed are {', '.join(NEEDED)}; understood are also {', '.join(OPTIONAL)}",
+                f"{source} has no column {name!r}"
+                + (f" (but {near!r})" if near else "")
+                + f"; it has {found}",
+                f"the first line names the columns, separated by commas; needed are {', '.join(NEEDED)}; understood are also {', '.join(OPTIONAL)}",
             )
-    jobs = [_job(row, f"{source}, line {reader.line_num}", number) for number, row in enumerate(reader, 1)]
+    jobs = []
+    for number, row in enumerate(reader, 1):
+        where = f"{source}, line {reader.line_num}"
+        if number > MAX_JOBS:
+            raise BadInputError(f"{where}: these are more than {MAX_JOBS:,} jobs", "replay a part of them")
+        if None in row or None in row.values():
+            raise BadInputError(
+                f"{where} does not have the {len(columns)} fields of the first line",
+                "put texts with commas in quotes",
+            )
+        jobs.append(_job(row, where, number))
     if not jobs:
         raise BadInputError(f"{source} has no jobs", "give it a line for each job")
     return sorted(jobs, key=lambda job: job.submitted)
+
+
+def ignored(columns: Sequence[str]) -> list[str]:
+    """Return the columns that say nothing to a replay; one that is nearly the name of another is told with it."""
+    found = []
+    for column in columns:
+        if column not in {*NEEDED, *OPTIONAL}:
+            near = closest(column, [name for name in OPTIONAL if name not in columns])
+            found.append(column + (f" (did you mean {near}?)" if near else ""))
+    return found
+
+
+def first_line(path: Path) -> list[str]:
+    """Return the names of the columns of a file that was read."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        return next(csv.reader(stream), [])
+
+
+def _bounded(stream: IO[str], source: str) -> Iterator[str]:
+    """Yield the lines; a file without line ends is not read to its end into memory."""
+    number = 0
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE:
+            raise BadInputError(
+                f"{source}, line {number} is longer than {MAX_LINE:,} letters",
+                "name a CSV file, also .csv.gz",
+            )
+        yield line
 
 
 def _job(row: dict[str, str], where: str, number: int) -> TraceJob:
