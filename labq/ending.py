@@ -101,6 +101,8 @@ class StopRequest:
     at: float
     #: seconds between SIGTERM and SIGKILL when they differ from the spec's; the spec stays as it was asked for
     grace: float | None = None
+    #: id of the job that it is stopped for, when it is preempted
+    for_job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,8 @@ def _stopped(facts: EndFacts, stop: StopRequest) -> str:
         case EndReason.IDLE_RECLAIMED:
             return f"Ended by the lab's rule on idle GPUs {how}: its GPUs had done nothing for too long; `labq keep` spares a job for a while."
         case EndReason.PREEMPTED:
-            return f"Preempted by {stop.by} {how}; it goes back to the queue."
+            whom = f" for job {stop.for_job}" if stop.for_job else ""
+            return f"Preempted by {stop.by}{whom} {how}; it goes back to the queue and keeps its place."
         case _:
             return f"Stopped by {stop.by} ({RULES[stop.reason].text}) {how}."
 

@@ -44,6 +44,8 @@ class Attempt:
     exit_code: int | None
     reason: EndReason
     verdict: str
+    #: id of the job that it was stopped for, when it was preempted
+    yielded_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,7 @@ def _plain(name: str, value: Any) -> Any:
         case "attempts":
             return [attempt_to_wire(attempt) for attempt in value]
         case "stop":
-            return {"reason": value.reason, "by": value.by, "at": value.at, "grace": value.grace}
+            return {item.name: getattr(value, item.name) for item in fields(value)}
         case _:
             return value
 
@@ -189,7 +191,9 @@ def attempt_from_wire(body: Mapping[str, Any]) -> Attempt:
 
 def _stop(text: str) -> StopRequest:
     body = json.loads(text)
-    return StopRequest(EndReason(body["reason"]), body["by"], body["at"], body.get("grace"))
+    return StopRequest(
+        EndReason(body["reason"]), body["by"], body["at"], body.get("grace"), body.get("for_job")
+    )
 
 
 _DECODE: dict[str, Any] = {

@@ -71,6 +71,7 @@ def ended(job: Job, judgement: Judgement, exit_code: int | None, now: float) -> 
         exit_code=exit_code,
         reason=judgement.reason,
         verdict=judgement.verdict,
+        yielded_to=_yielded_to(job, judgement),
     )
     job = replace(job, attempts=(*job.attempts, attempt), lease=None, stop=None, exit_code=exit_code)
     after = after_end(
@@ -103,6 +104,10 @@ def _final(job: Job, state: JobState, judgement: Judgement, now: float) -> Job:
     return replace(
         job, state=state, ended_at=now, end_reason=judgement.reason, verdict=judgement.verdict, stop=None
     )
+
+
+def _yielded_to(job: Job, judgement: Judgement) -> str | None:
+    return job.stop.for_job if job.stop is not None and judgement.reason is EndReason.PREEMPTED else None
 
 
 def _is_cancel(judgement: Judgement) -> bool:

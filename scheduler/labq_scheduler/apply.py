@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from labq import moves
-from labq.ending import Judgement
+from labq.ending import EndReason, Judgement, StopRequest
 from labq.errors import LabqError, UnavailableError
 from labq.image import ImageOnNode
 from labq.moves import Claim
 from labq.node import Node
 from labq.store import BusyError, FencedError, StaleError, Store
-from labq_scheduler.decisions import Decisions, Prepare, Refuse, Start
+from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
 
 log = logging.getLogger(__name__)
+
+#: Who preempts, for the verdict.
+BY = "labq"
 
 
 class Messages(Protocol):
@@ -41,6 +44,7 @@ class Applied:
     started: int = 0
     prepared: int = 0
     refused: int = 0
+    preempted: int = 0
     stale: int = 0
     #: decisions that could not be carried out and were skipped
     failed: int = 0
@@ -63,6 +67,8 @@ def apply(
     for start in decisions.starts:
         if start.node in nodes:
             _counted(done, _start, start, store, messages, nodes[start.node], now, fence)
+    for preempt in decisions.preempts:
+        _counted(done, _preempt, preempt, store, messages, now, fence)
     return done
 
 
@@ -72,6 +78,7 @@ def _counted(done: Applied, step: object, *args: object) -> None:
         done.started += step is _start
         done.prepared += step is _prepare
         done.refused += step is _refuse
+        done.preempted += step is _preempt
     except (StaleError, BusyError) as error:
         done.stale += 1
         log.info("not applied: %s", error.what)
@@ -89,6 +96,15 @@ def _start(start: Start, store: Store, messages: Messages, node: Node, now: floa
     event = store.jobs.move(start.job, new, now=now, by="scheduler", claim=claim, fence=fence)
     messages.start(node.name, new.id, new.attempt, claim.token)
     log.info("job %s attempt %d -> %s (%s)", new.id, new.attempt, node.name, start.why)
+    return event
+
+
+def _preempt(preempt: Preempt, store: Store, messages: Messages, now: float, fence: int) -> str:
+    job = preempt.job
+    new = moves.stopping(job, StopRequest(EndReason.PREEMPTED, BY, now, for_job=preempt.for_job.id))
+    event = store.jobs.move(job, new, now=now, by="scheduler", fence=fence)
+    messages.stop(job.node or "", job.id, job.attempt, job.lease or "")
+    log.info("job %s is stopped for job %s (%s)", job.id, preempt.for_job.id, preempt.why)
     return event
 
 

@@ -1,31 +1,35 @@
 """decide(snapshot, rules) -> Decisions. Pure and deterministic; composes policy/, nothing else.
 
 For each class of jobs in the order of policy/order.py:
-    1. a job whose owner or group holds as much as it may is left out (policy/caps.py)
+    1. a job whose owner or group holds as much as it may is left out (policy/caps.py), and nodes that the rules keep for
+       others (policy/reservations.py)
     2. a job whose image is nowhere lets a node prepare it (policy/images.py)
     3. a job that fits starts where it fits best (policy/place.py), unless that delayed the reservation
     4. the first that does not fit gets the reservation (policy/reserve.py); there is one
+    5. for it, preemptible jobs may be stopped (policy/preempt.py)
 Why a job waits is worked out when somebody asks (policy/why.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
 from labq.ending import EndReason
 from labq.job import Job
 from labq.states import JobState
-from labq_scheduler.decisions import Decisions, Prepare, Refuse, Start
+from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
 from labq_scheduler.policy.caps import Caps
 from labq_scheduler.policy.ends import latest_end
 from labq_scheduler.policy.gang import earliest_gang, place_gang
-from labq_scheduler.policy.ground import Ground, asked_gpus
-from labq_scheduler.policy.images import image_step
+from labq_scheduler.policy.ground import Ground
+from labq_scheduler.policy.images import failed_on, image_step
 from labq_scheduler.policy.order import Line
 from labq_scheduler.policy.passing import finish, finish_all, margin_of
 from labq_scheduler.policy.place import place
+from labq_scheduler.policy.preempt import Claimant, Yielding, who_yields
+from labq_scheduler.policy.reservations import Windows
 from labq_scheduler.policy.reserve import Earliest, Release, Reservation, best, earliest
 from labq_scheduler.policy.room import Fit, Room, held_by
 from labq_scheduler.policy.rules import Passing, Rules
@@ -56,6 +60,9 @@ class _Pass:
         #: nodes on which something was started in this pass
         self.changed: set[str] = set()
         self.starts: list[Start] = []
+        self.preempts: tuple[Preempt, ...] = ()
+        #: jobs for which others are being stopped, and where
+        self.awaited = ground.awaited()
         self.prepares: list[Prepare] = []
         self.refusals = _dependency_failures(snapshot)
         self.said: dict[ClassKey, str] = {}
@@ -69,9 +76,10 @@ class _Pass:
         self.people = max(1, len(active))
         self.gpus = max(1, ground.gpus())
         self.caps = Caps(rules, held, ground.running())
+        self.windows = Windows(rules, snapshot.nodes, self.now)
         self.line = Line(
             snapshot.queue, rules, now=self.now, factors=factors(active, snapshot.usage, rules), held=held,
-            gpus=self.gpus,
+            gpus=self.gpus, owed=snapshot.queue.owed | self.awaited.keys(),
         )  # fmt: skip
         self.held = held
 
@@ -86,11 +94,11 @@ class _Pass:
                     self.line.push(row, place_in_class + 1)
                 if self.reservation is not None:
                     self._leave_out_what_cannot_start(self.reservation)
-            elif self.reservation is None and self.rules.passing is Passing.NONE:
-                break
+            elif self.rules.passing is Passing.NONE and queue.keys[row] not in self.said:
+                break  # whom a cap or an image holds back blocks nobody
         return Decisions(
             tuple(self.starts), tuple(self.prepares), tuple(self.refusals), self.reservation, self.said,
-            self.rooms,
+            self.rooms, self.preempts,
         )  # fmt: skip
 
     def _consider(self, row: int, place_in_class: int) -> bool:
@@ -98,14 +106,15 @@ class _Pass:
         queue = self.snapshot.queue
         key, job = queue.keys[row], queue.jobs[row][place_in_class]
         shape = key.shape
-        gpus = asked_gpus(shape.gpus, next(iter(self.rooms.values()), None))
-        if (cap := self.caps.reached(key.owner, gpus)) is not None:
+        if (cap := self.caps.reached(key.owner, self.ground.asked(shape))) is not None:
             self.said[key] = cap
             return False
         could = self.ground.could(shape)
         if not could:
             return self.rules.gangs and self._consider_gang(row, job, shape)
         fitting = self._fitting(shape)
+        if barred := self._barred(row, key):
+            fitting = fitting - barred
         step = image_step(
             job, self._ready_on(key.image_key), could, fitting, self.snapshot, self.preparing, self.rules
         )
@@ -126,9 +135,26 @@ class _Pass:
             return True
         if not step.ready:
             self.said[key] = step.wait
+        elif barred >= could:
+            self.said[key] = self.windows.said(key.owner, self._over(row))
         elif self.reservation is None:
-            self._reserve(row, job, shape, {name: self.rooms[name] for name in could})
+            self._reserve(row, job, shape, self._usable(row, job, could - barred, step.ready))
         return False
+
+    def _usable(self, row: int, job: Job, could: Set[str], ready: Set[str]) -> dict[str, Room]:
+        """Return the nodes that may be reserved for a job: not where its image failed; where it is, once it is late."""
+        names = could & ready if self.line.is_late(row) else could - failed_on(job, self.snapshot.images)
+        return {name: self.rooms[name] for name in sorted(names)}
+
+    def _barred(self, row: int, key: ClassKey) -> frozenset[str]:
+        """Return the nodes that the rules keep for others now, or soon."""
+        return self.windows.barred(key.owner, self._over(row)) if self.windows else frozenset()
+
+    def _over(self, row: int) -> float:
+        """Return when a job that starts now will have ended: for certain if it has a limit, else safely."""
+        columns = self.snapshot.queue.columns
+        limit = float(columns.limit[row])
+        return self.now + (limit if limit < float("inf") else float(columns.safe[row]))
 
     # -- starting -------------------------------------------------------------------------------------
 
@@ -188,13 +214,23 @@ class _Pass:
     # -- reserving ------------------------------------------------------------------------------------
 
     def _reserve(self, row: int, job: Job, shape: Shape, rooms: Mapping[str, Room]) -> None:
-        if self.rules.passing is not Passing.EASY:
-            return
-        waited = self.now - job.submitted_at
         hard = self.line.is_late(row)
-        found = self._plan(shape, rooms, hard)
+        if self.rules.passing is Passing.NONE or (self.rules.passing is Passing.ANY and not hard):
+            return
+        awaited, found = self.awaited.get(job.id, ""), None
+        if awaited in rooms:  # what is given back for it is kept for it: no better place is looked for
+            found = self._plan(shape, {awaited: rooms[awaited]}, hard)
+        # Without limits nothing is certain; what is likely protects it better than nothing.
+        found = found or self._plan(shape, rooms, hard) or (self._plan(shape, rooms, False) if hard else None)
+        if hard:
+            self.caps.started(job.owner, self.ground.asked(shape))
+        if awaited in rooms:
+            self._say_who_is_stopped(row, job, awaited)
+        elif (yielding := self._yielding(row, job, shape, rooms, found)) is not None:
+            found = {yielding.node: Earliest(yielding.at, yielding.fit, yielding.spare, True)}
         if found is None:
             return
+        waited = self.now - job.submitted_at
         typical = float(self.snapshot.queue.columns.typical[row])
         parts = {name: at.fit for name, at in found.items()}
         start = max(at.start for at in found.values())
@@ -205,20 +241,58 @@ class _Pass:
         )
         self._leave_out_what_cannot_start(self.reservation)
 
+    def _yielding(
+        self,
+        row: int,
+        job: Job,
+        shape: Shape,
+        rooms: Mapping[str, Room],
+        found: Mapping[str, Earliest] | None,
+    ) -> Yielding | None:
+        """Have others stopped for a job where that is allowed and it could not start as soon without."""
+        if not self.ground.could(shape):
+            return None
+        jobs = {name: self.ground.places[name].jobs for name in rooms}
+        claimant = Claimant(job, shape, self.line.waited(row))
+        yielding = who_yields(claimant, rooms, jobs, self.rules, self.now)
+        if yielding is None or (found and max(at.start for at in found.values()) <= yielding.at):
+            return None
+        why = f"job {job.id} of {job.owner} "
+        why += (
+            "has waited too long" if claimant.is_starving(self.rules) else f"is of class {job.spec.priority}"
+        )
+        self.preempts = tuple(Preempt(other, job, why) for other in yielding.jobs)
+        self._say_who_is_stopped(row, job, yielding.node)
+        return yielding
+
+    def _say_who_is_stopped(self, row: int, job: Job, node: str) -> None:
+        stopped = [preempt.job.id for preempt in self.preempts] or [
+            other.id
+            for other in self.ground.places[node].jobs
+            if other.stop is not None and other.stop.for_job == job.id
+        ]
+        words = f"job {stopped[0]} is" if len(stopped) == 1 else f"jobs {', '.join(sorted(stopped))} are"
+        self.said[self.snapshot.queue.keys[row]] = f"{words} being stopped for it on {node}"
+
     def _plan(self, shape: Shape, rooms: Mapping[str, Room], hard: bool) -> dict[str, Earliest] | None:
         releases = {name: self._releases(name, hard) for name in rooms}
         if self.rules.gangs and not self.ground.could(shape):
             return earliest_gang(shape, rooms, releases, self.now)
         found: list[tuple[str, Earliest]] = []
+        uncertain: list[tuple[str, Earliest]] = []
         soonest = float("inf")
         for name in rooms:
             # What is given back later than the best place found so far cannot make a better one.
             rows = [release for release in releases[name] if release.at <= soonest]
             at = earliest(shape, rooms[name], rows, self.now, hard)
-            if at is not None:
-                found.append((name, at))
-                soonest = min(soonest, at.start)
-        chosen = best(found)
+            if at is None:
+                continue
+            if hard and not at.certain:  # nobody knows when who uses it outside the queue goes
+                uncertain.append((name, at))
+                continue
+            found.append((name, at))
+            soonest = min(soonest, at.start)
+        chosen = best(found or uncertain)
         return None if chosen is None else {chosen[0]: chosen[1]}
 
     def _releases(self, name: str, hard: bool) -> list[Release]:

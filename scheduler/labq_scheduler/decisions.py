@@ -45,6 +45,15 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Preempt:
+    """Stop the job (SIGTERM, its grace, SIGKILL) and queue it again, so that another fits where it runs."""
+
+    job: Job
+    for_job: Job
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decisions:
     """The outcome of one pass."""
 
@@ -56,3 +65,4 @@ class Decisions:
     said: Mapping[ClassKey, str] = field(default_factory=dict)
     #: what is free on each node that takes work, after the starts
     rooms: Mapping[str, Room] = field(default_factory=dict)
+    preempts: tuple[Preempt, ...] = ()

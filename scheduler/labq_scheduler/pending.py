@@ -34,6 +34,8 @@ class Pending:
     def clear(self) -> None:
         """Forget all."""
         self._class_of: dict[str, ClassKey] = {}
+        #: job -> the job for which it was stopped
+        self._yielded: dict[str, str] = {}
         self._rows: dict[ClassKey, int] = {}
         self._keys: list[ClassKey] = []
         self._jobs: list[dict[str, Job]] = []
@@ -59,6 +61,8 @@ class Pending:
             self._unsorted.add(key)
         jobs[job.id] = job
         self._class_of[job.id] = key
+        if job.attempts and job.attempts[-1].yielded_to:
+            self._yielded[job.id] = job.attempts[-1].yielded_to
         self._handed[row] = None
         if len(jobs) == 1:
             self._write_head(row, job)
@@ -68,6 +72,7 @@ class Pending:
         key = self._class_of.pop(job.id, None)
         if key is None:
             return
+        self._yielded.pop(job.id, None)
         row = self._rows[key]
         jobs = self._jobs[row]
         first = next(iter(jobs))
@@ -117,8 +122,9 @@ class Pending:
             **{name: ints[place] for place, name in enumerate(_INTS)},
         )
         return Queue(
-            list(self._keys), handed, list(self._users), list(self._shapes), list(self._images), columns
-        )
+            list(self._keys), handed, list(self._users), list(self._shapes), list(self._images), columns,
+            frozenset(self._yielded.values()),
+        )  # fmt: skip
 
     def _new_row(self, key: ClassKey) -> int:
         row = self._rows[key] = len(self._keys)

@@ -102,6 +102,8 @@ class Queue:
     #: image keys
     images: Sequence[str]
     columns: Columns
+    #: ids of the jobs for which jobs that wait again were stopped
+    owed: frozenset[str] = frozenset()
 
     @staticmethod
     def of(jobs: Iterable[Job], estimator: Estimator | None = None) -> Queue:

@@ -6,10 +6,9 @@ only then which shapes fit there. A ``Ground`` that was thrown away costs time a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from labq.gpu_request import GpuRequest
 from labq.job import Job
 from labq.node import Node
 from labq_scheduler.policy.ends import Ends
@@ -17,6 +16,9 @@ from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.room import Room, held_by
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import Snapshot
+
+#: Of one GPU, when it is counted who holds how much.
+PARTS = 1 << 20
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class Place:
     jobs: Sequence[Job]
     outside: frozenset[str]
     room: Room
+    #: ids of the jobs for which jobs are being stopped here
+    awaited: frozenset[str] = frozenset()
 
 
 class Ground:
@@ -37,10 +41,15 @@ class Ground:
         self.places: dict[str, Place] = {}
         self.ends = Ends()
         self._could: dict[Shape, frozenset[str]] = {}
+        #: of shares only
+        self._asked: dict[Shape, float] = {}
         self._fitting: dict[Shape, set[str]] = {}
-        #: person -> GPUs held; a share counts as its part
-        self._held: dict[str, float] = {}
+        #: person -> parts of GPUs held (``parts_of``)
+        self._held: dict[str, int] = {}
         self._jobs: dict[str, int] = {}
+        #: the same on nodes that take no work now: what runs there is held all the same
+        self._held_elsewhere: dict[str, int] = {}
+        self._jobs_elsewhere: dict[str, int] = {}
 
     def update(self, snapshot: Snapshot) -> None:
         """Look at what is not as it was."""
@@ -58,15 +67,25 @@ class Ground:
                     continue
             else:
                 machines_changed = True
-            self._put(Place(node, jobs, outside, _room(node, jobs, outside)))
+            self._put(Place(node, jobs, outside, _room(node, jobs, outside), _awaited(jobs)))
         for name in [name for name in self.places if name not in seen]:
             self._remove(name)
             machines_changed = True
+        self._count_elsewhere(snapshot)
         self._learn(snapshot.queue.shapes, anew=machines_changed)
         places = self.places.values()
         self.ends.forget(
             sum(len(place.jobs) for place in places), (job for place in places for job in place.jobs)
         )
+
+    def copy(self) -> Ground:
+        """Return an independent copy: to think ahead from here."""
+        other = Ground()
+        other.places, other.ends = dict(self.places), self.ends.copy()
+        other._could = dict(self._could)
+        other._fitting = {shape: set(names) for shape, names in self._fitting.items()}
+        other._held, other._jobs = dict(self._held), dict(self._jobs)
+        return other
 
     def could(self, shape: Shape) -> frozenset[str]:
         """Return the nodes that could hold a shape if nothing else ran there."""
@@ -76,13 +95,32 @@ class Ground:
         """Return the nodes on which a shape fits now; not to be changed."""
         return self._fitting[shape]
 
+    def asked(self, shape: Shape) -> float:
+        """Return how many GPUs a job of a shape will hold at most; a share counts as its part of the smallest card for it."""
+        request = shape.gpus
+        if not request.share:
+            return float(request.count)
+        if shape not in self._asked:
+            cards = [
+                gpu.memory
+                for name in self._could[shape]
+                for gpu in self.places[name].node.gpus
+                if request.accepts(gpu.model, gpu.memory)
+            ]
+            self._asked[shape] = request.share / min(cards) if cards else 1.0
+        return self._asked[shape]
+
     def held(self) -> dict[str, float]:
-        """Return a copy of who holds how many GPUs, on any node of the snapshot."""
-        return dict(self._held)
+        """Return who holds how many GPUs, on any node; a copy. A share counts as its part."""
+        return {name: parts / PARTS for name, parts in _sum(self._held, self._held_elsewhere).items()}
 
     def running(self) -> dict[str, int]:
-        """Return a copy of who has how many jobs that hold something."""
-        return dict(self._jobs)
+        """Return who has how many jobs that hold something; a copy."""
+        return _sum(self._jobs, self._jobs_elsewhere)
+
+    def awaited(self) -> dict[str, str]:
+        """Return the jobs for which others are being stopped, and the node on which they are."""
+        return {job: name for name, place in self.places.items() for job in place.awaited}
 
     def gpus(self) -> int:
         """Return the number of healthy GPUs of the nodes that take work."""
@@ -110,15 +148,29 @@ class Ground:
 
     def _count(self, place: Place, sign: int) -> None:
         for job in place.jobs:
-            held = self._held.get(job.owner, 0.0) + sign * gpus_of(job, place.room)
+            held = self._held.get(job.owner, 0) + sign * parts_of(job, place.room.sizes)
             self._held[job.owner] = held
             self._jobs[job.owner] = self._jobs.get(job.owner, 0) + sign
             if not self._jobs[job.owner]:
                 del self._jobs[job.owner], self._held[job.owner]
 
+    def _count_elsewhere(self, snapshot: Snapshot) -> None:
+        self._held_elsewhere, self._jobs_elsewhere = {}, {}
+        sizes: dict[str, int] | None = None
+        for name, jobs in snapshot.holding.items():
+            if name in self.places or not jobs:
+                continue
+            if sizes is None:
+                sizes = {gpu.uuid: gpu.memory for node in snapshot.nodes for gpu in node.gpus}
+            for job in jobs:
+                held = self._held_elsewhere.get(job.owner, 0) + parts_of(job, sizes)
+                self._held_elsewhere[job.owner] = held
+                self._jobs_elsewhere[job.owner] = self._jobs_elsewhere.get(job.owner, 0) + 1
+
     def _learn(self, shapes: Sequence[Shape], *, anew: bool) -> None:
         if anew:
             self._could.clear()
+            self._asked.clear()
             self._fitting.clear()
         elif len(self._could) > 2 * len(shapes) + 64:
             wanted = set(shapes)
@@ -132,18 +184,19 @@ class Ground:
                 self._fitting[shape] = {name for name in could if places[name].room.fits(shape) is not None}
 
 
-def gpus_of(job: Job, room: Room) -> float:
-    """Return how many GPUs a job holds; a share counts as its part."""
+def parts_of(job: Job, sizes: Mapping[str, int]) -> int:
+    """Return how much of GPUs a job holds, in parts of one; of a share, ``sizes`` says the bytes of the card.
+
+    A whole number: what is added and taken away again leaves nothing behind, as fractions would.
+    """
     return sum(
-        hold.memory / room.sizes.get(hold.uuid, hold.memory) if hold.memory else 1.0 for hold in job.gpus
+        round(PARTS * hold.memory / sizes.get(hold.uuid, hold.memory)) if hold.memory else PARTS
+        for hold in job.gpus
     )
 
 
-def asked_gpus(request: GpuRequest, room: Room | None) -> float:
-    """Return how many GPUs a request is for; a share counts as its part of the room's largest card."""
-    if not request.share or room is None or not room.sizes:
-        return float(request.count)
-    return request.share / max(room.sizes.values())
+def _awaited(jobs: Iterable[Job]) -> frozenset[str]:
+    return frozenset(job.stop.for_job for job in jobs if job.stop is not None and job.stop.for_job)
 
 
 def _room(node: Node, jobs: Iterable[Job], outside: frozenset[str]) -> Room:
@@ -152,6 +205,10 @@ def _room(node: Node, jobs: Iterable[Job], outside: frozenset[str]) -> Room:
         room.take(held_by(job))
     room.take_outside(outside)
     return room
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *other)}
 
 
 def _is_same(one: Node, other: Node) -> bool:

@@ -113,6 +113,14 @@ def _refusal(failed: Mapping[str, ImageOnNode]) -> tuple[EndReason, str]:
     return reason, f"Failed: {said.error}" if said.error else f"Failed: its image could not be had on {node}."
 
 
+def failed_on(job: Job, images: Mapping[str, Image]) -> frozenset[str]:
+    """Return the nodes on which the image of a job could not be had since it was submitted."""
+    image = images.get(job.image_key, Image(job.image_key))
+    return frozenset(
+        name for name, said in image.nodes.items() if said.state == "failed" and said.at >= job.submitted_at
+    )
+
+
 def no_node(job: Job, snapshot: Snapshot) -> str:
     """Return why there is no node at all that takes work and could hold a job."""
     known = [node for node in snapshot.nodes if could_hold(job.spec, node)]

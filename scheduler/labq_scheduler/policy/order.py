@@ -2,8 +2,9 @@
 
 The order of those that wait:
     1. who has waited longer than the bound: who began to wait the earliest first (policy/bound.py)
-    2. the better priority class
-    3. the higher score, the sum of
+    2. for whom others were stopped (policy/preempt.py): what they gave back is for nobody else
+    3. the better priority class
+    4. the higher score, the sum of
        a. share: fair share factor of the owner (policy/share.py), 0 to 1
        b. held:  less the part of the lab that the owner holds now, 0 to 1; it is looked at anew after each start, so that
                  the tasks of an array and other people's jobs take turns
@@ -12,7 +13,7 @@ The order of those that wait:
        e. small: 1 - (log2(minutes of the likely run time) + doublings of the GPUs) / 20, so that a job of one GPU-minute has
                  1 and one of two GPU-years 0. By the estimate made when the job came, as Dell'Amico advises ("Scheduling
                  with inexact job sizes", arXiv 1907.04824): shortest estimated first, without updating what remains
-    4. the earlier arrival
+    5. the earlier arrival
 The number after each weight in ``Weights`` is the same letter.
 """
 
@@ -24,6 +25,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from labq.job import Job
 from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.snapshot import Floats, Ints, Queue
@@ -31,7 +33,9 @@ from labq_scheduler.snapshot import Floats, Ints, Queue
 #: Doublings from one GPU-minute to two GPU-years: the range over which a job is small or large.
 DOUBLINGS = 20.0
 
-#: (0 = beyond the bound, else 1; class; since when it waits or -score; seq; index)
+LATE, OWED, OTHER = 0, 1, 2
+
+#: (0 = beyond the bound, 1 = owed, 2 = else; class; since when it waits or -score; seq; index)
 Key = tuple[int, int, float, int, int]
 
 
@@ -47,6 +51,7 @@ class Line:
         factors: Mapping[str, float],
         held: dict[str, float],
         gpus: float,
+        owed: frozenset[str] = frozenset(),
     ) -> None:
         """Sort.
 
@@ -57,13 +62,16 @@ class Line:
             factors: fair share factor by person.
             held: GPUs held by person; changed by :meth:`hold`.
             gpus: of the lab.
+            owed: ids of jobs for which others were stopped.
         """
         self._queue, self._rules, self._now = queue, rules, now
-        self._held, self._gpus = held, max(1.0, gpus)
+        self._held, self._gpus, self._owed = held, max(1.0, gpus), owed
         weights, columns = rules.weights, queue.columns
         self._factors = np.array([weights.share * factors.get(name, 1.0) for name in queue.users])
         taken = np.array([weights.held * held.get(name, 0.0) / self._gpus for name in queue.users])
         self._heads: dict[int, tuple[float, float, int, int]] = {}
+        #: places in their classes of those that are not the first any more
+        self._places: dict[int, int] = {}
         self._fixed: Floats = np.zeros(0)
         self._static: list[int] = []
         self._keys: list[Key] = []
@@ -78,13 +86,17 @@ class Line:
         waited = now - columns.submitted
         score = self._fixed + self._slope * self._aged(waited) - taken[columns.user]
         late = np.full(len(score), False) if rules.bound is None else now - columns.since >= rules.bound
-        rank = np.where(late, 0, columns.rank)
-        value = np.where(late, columns.since, -score)
-        order: Ints = np.lexsort((columns.index, columns.seq, value, rank, ~late))
+        level = np.where(late, LATE, OTHER)
+        if owed:
+            first = np.array([jobs[0].id in owed for jobs in queue.jobs])
+            level = np.where(~late & first, OWED, level)
+        rank = np.where(level < OTHER, 0, columns.rank)
+        value = np.where(level < OTHER, columns.since, -score)
+        order: Ints = np.lexsort((columns.index, columns.seq, value, rank, level))
         self._static = order.tolist()
         self._keys = list(
             zip(
-                (~late).astype(np.int64).tolist(),
+                level.tolist(),
                 rank.tolist(),
                 value.tolist(),
                 columns.seq.tolist(),
@@ -110,7 +122,7 @@ class Line:
             if not heap:
                 return None
             key, row, version = heapq.heappop(heap)
-            if version == self._versions[self._user[row]] or not key[0]:
+            if version == self._versions[self._user[row]] or key[0] < OTHER:
                 return row
             self.push(row)
 
@@ -123,12 +135,13 @@ class Line:
         if job is not None:
             submitted, since, seq, index = job.submitted_at, waiting_since(job), job.seq, job.index or 0
             self._heads[row] = (submitted, since, seq, index)
+            self._places[row] = place
         elif row in self._heads:
             submitted, since, seq, index = self._heads[row]
-        late = int(self._rules.bound is None or self._now - since < self._rules.bound)
-        rank = int(columns.rank[row]) if late else 0
-        value = -self._score(row, submitted) if late else since
-        heapq.heappush(self._heap, ((late, rank, value, seq, index), row, self._versions[self._user[row]]))
+        level = self._level(job or self._queue.jobs[row][self._places.get(row, 0)], since)
+        rank = int(columns.rank[row]) if level == OTHER else 0
+        value = -self._score(row, submitted) if level == OTHER else since
+        heapq.heappush(self._heap, ((level, rank, value, seq, index), row, self._versions[self._user[row]]))
 
     def hold(self, row: int, gpus: float) -> None:
         """Note that the owner of a class holds more GPUs now."""
@@ -153,6 +166,12 @@ class Line:
         """Return the seconds that the first job of a class has waited for what it needs."""
         since = self._heads[row][1] if row in self._heads else float(self._queue.columns.since[row])
         return self._now - since
+
+    def _level(self, job: Job, since: float) -> int:
+        bound = self._rules.bound
+        if bound is not None and self._now - since >= bound:
+            return LATE
+        return OWED if job.id in self._owed else OTHER
 
     def _score(self, row: int, submitted: float) -> float:
         taken = self._rules.weights.held * self._held.get(self._queue.keys[row].owner, 0.0) / self._gpus

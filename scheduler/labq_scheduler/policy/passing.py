@@ -37,10 +37,10 @@ def finish(
         limit: seconds until it is killed, the grace included; infinite when it has no limit.
         parts: how many fair parts of the lab its owner holds now.
     """
+    if reservation is not None and reservation.hard:
+        return now + limit
     if reservation is None or rules.passing is Passing.ANY:
         return now
-    if reservation.hard:
-        return now + limit
     margin = reservation.margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
     return now + min(margin * safe, limit)
 
