@@ -98,10 +98,10 @@ def _history(options: Any) -> dict[str, Any]:
             f"no job that ran and is over was submitted since {past['since']}",
             "look further back: --since 180d",
         )
-    if past["total"] > len(past["jobs"]):
+    if past["cut"]:
         from labq.cli import terminal
 
-        terminal.note(f"note: only the newest {len(past['jobs'])} of {past['total']} jobs are replayed")
+        terminal.note(f"note: only the newest {len(past['jobs'])} jobs are replayed; there are older ones")
     return {**past, "nodes": client.nodes()}
 
 

@@ -16,6 +16,7 @@ from labq_scheduler.api import (
     contexts,
     errors,
     health,
+    history,
     images,
     jobs,
     join,
@@ -78,7 +79,7 @@ def create_app(
     errors.install(app)
     app.add_middleware(AnswerWhenCancelled)
     for module in (
-        jobs, logs, nodes, join, packages, usage, notify, provision, contexts, images, users, agent, health, metrics,
+        jobs, logs, nodes, join, packages, usage, history, notify, provision, contexts, images, users, agent, health, metrics,
     ):  # fmt: skip
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)

@@ -179,6 +179,20 @@ NODE: dict[str, Schema] = {
     "gpus": items(ref("Gpu")),
 }
 
+PAST_JOB: dict[str, Schema] = {
+    "id": TEXT,
+    "user": text("to who is no admin: others as person-1, person-2, …"),
+    "name": text("to who is no admin: others' as name-1, name-2, …"),
+    "submitted_at": TIME,
+    "seconds": NUMBER | {"description": "of all its runs together"},
+    "gpus": text("as it was asked for: 2, 24GB+, a100:4, share:8GB"),
+    "cpus": maybe(NUMBER),
+    "memory": maybe(INT),
+    "time": maybe(NUMBER),
+    "priority": TEXT,
+    "nodes": items(text("a constraint")),
+}
+
 PROVISION: dict[str, Schema] = {
     "playbook": text("site.yml, gpu_nodes.yml, …; without a word site.yml, with host gpu_nodes.yml"),
     "limit": text("hosts and groups; empty = all of the playbook"),

@@ -122,6 +122,13 @@ def components() -> dict[str, Schema]:
             total=parts.ref("UsageRow"),
         ),
         "UsageRow": parts.record("One person, group or node; null = not known.", **parts.USAGE_ROW),
+        "History": parts.record(
+            "The jobs that ran, are over and were submitted since then; oldest first.",
+            since=parts.TIME,
+            cut=parts.BOOL | {"description": "there are older ones, too"},
+            jobs=parts.items(parts.ref("PastJob")),
+        ),
+        "PastJob": parts.record("A job as a replay needs it; null = it did not say.", **parts.PAST_JOB),
         "JoinRequest": parts.record(
             "",
             name=parts.text("of the node"),
@@ -245,6 +252,12 @@ def usage_query() -> Schema:
         "user": "only this person's use",
     }
     return _asking(answer("Usage"), rows)
+
+
+def history_query() -> Schema:
+    """Return the OpenAPI part of the question which jobs are over."""
+    since = "submitted since then: 90d (default), or RFC 3339; the newest 50,000 at most"
+    return _asking(answer("History"), {"since": since})
 
 
 def runs_query() -> Schema:
