@@ -109,7 +109,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("keep_contexts", "7d", "seconds", "How long an unused build context is kept.", (_S,)),
     Setting(
-        "usage_half_life", "7d", "seconds", "Time after which past use of GPUs is charged by half.", (_S,)
+        "rules_file",
+        "",
+        "path",
+        "The lab's rules (docs/reference/rules.md); empty = rules.toml in data_dir, if it is there.",
+        (_S,),
     ),
     Setting(
         "metrics_token", "", "secret", "Token that /metrics asks for (Bearer); empty = it is open.", (_S,)
@@ -234,7 +238,9 @@ SETTINGS: tuple[Setting, ...] = (
 BY_NAME = {row.name: row for row in SETTINGS}
 
 #: Removed settings and the sentence that says what to use now.
-OBSOLETE: dict[str, str] = {}
+OBSOLETE: dict[str, str] = {
+    "usage_half_life": "write half-life below [fair-share] in the rules' file (LABQ_RULES_FILE)",
+}
 
 
 class Settings:

@@ -38,6 +38,8 @@ class Said:
     #: of the file, for people; "" = there is none
     name: str = ""
     entries: Mapping[Path, Entry] = field(default_factory=dict)
+    #: the file itself
+    text: str = field(default="", repr=False)
 
     def value(self, *path: str | int) -> Any:
         """Return the value of a key; None when it is not said."""
@@ -50,12 +52,13 @@ class Said:
         found = (entry[size] for entry in self.entries if entry[:size] == path and len(entry) > size)
         return list(dict.fromkeys(found))
 
-    def texts(self) -> dict[str, tuple[str, int]]:
-        """Return by full name, ``groups.vision.share``, each value as one writes it, and its line."""
-        return {
-            self._full_name(path): (entry.key.write(entry.value), entry.line)
-            for path, entry in self.entries.items()
-        }
+    def texts(self) -> dict[str, str]:
+        """Return by full name, ``groups.vision.share``, each value as one writes it."""
+        return {self._full_name(path): row.key.write(row.value) for path, row in self.entries.items()}
+
+    def lines(self) -> dict[str, int]:
+        """Return by full name the line in which it is said."""
+        return {self._full_name(path): row.line for path, row in self.entries.items()}
 
     def _full_name(self, path: Path) -> str:
         parts = [
@@ -117,7 +120,7 @@ def read(text: str, name: str = "rules.toml") -> Said:
     walk.mistakes += _together(Said(name, walk.entries))
     if walk.mistakes:
         raise _refused(sorted(walk.mistakes, key=lambda one: one.line), name)
-    return Said(name, walk.entries)
+    return Said(name, walk.entries, text)
 
 
 class _Walk:

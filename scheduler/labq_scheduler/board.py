@@ -33,7 +33,7 @@ from labq_scheduler.learning import Learning, PastRuns
 from labq_scheduler.pending import Pending
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.outside import outside_use
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules import Rules, RulesNow
 from labq_scheduler.policy.why import why_held, why_waiting
 from labq_scheduler.snapshot import Snapshot
 
@@ -57,7 +57,7 @@ class Board:
         self,
         store: Store,
         past: Past | None = None,
-        rules: Rules | None = None,
+        rules: RulesNow = Rules,
         runs: PastRuns | None = None,
     ) -> None:
         """Use ``store``; nothing is read before :meth:`start`.
@@ -65,11 +65,11 @@ class Board:
         Args:
             store: the store.
             past: asks the records for jobs that Redis no longer has; None = there are none.
-            rules: of the site, for saying why a job waits where nobody decides.
+            rules: gives those in force, for saying why a job waits where nobody decides.
             runs: asks the records how long jobs ran; None = there are none.
         """
         self._store = store
-        self._rules = rules or Rules()
+        self._rules = rules
         #: what each person is charged; it may ask the board, and must not fail
         self.usage: Callable[[float], Mapping[str, float]] = lambda at: {}
         self.jobs: dict[str, Job] = {}
@@ -185,7 +185,7 @@ class Board:
         with self._explaining:  # one thread works it out, the others wait for that
             if self._explained is None or monotonic() - self._explained_at > EXPLAIN_EVERY:
                 snapshot = self.snapshot(now())
-                self._explained = snapshot, decide(snapshot, self._rules, self._ground)
+                self._explained = snapshot, decide(snapshot, self._rules(), self._ground)
                 self._explained_at = monotonic()
             return self._explained
 

@@ -25,7 +25,7 @@ from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.watch import IdleWatch
 from labq_scheduler.metrics.passes import Passes
 from labq_scheduler.policy.ground import Ground
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules import RulesNow
 from labq_scheduler.reaper import lose_node, silent_nodes
 from labq_scheduler.stuck import StuckWatch
 
@@ -51,7 +51,7 @@ class Loop:
         store: Store,
         board: Board,
         messages: Messages,
-        rules: Rules,
+        rules: RulesNow,
         node_grace: float = 120.0,
         idle: IdleRules | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class Loop:
             store: the store.
             board: the live picture; started by the caller.
             messages: how nodes are told.
-            rules: the site's rules.
+            rules: gives those in force; asked once for each turn.
             node_grace: seconds of a node's silence that are forgiven.
             idle: what is done about jobs that hold GPUs without using them; None = nothing.
         """
@@ -162,7 +162,7 @@ class Loop:
         self._idle.look(self._board.nodes(), self._board.holders, now=at, elapsed=began, fence=fence)
         snapshot = self._board.snapshot(at)
         self._stuck.look(snapshot, watching_since=self._watching_since, elapsed=began)
-        decisions = decide(snapshot, self._rules, self._ground)
+        decisions = decide(snapshot, self._rules(), self._ground)
         decided = monotonic()
         self.passes.decide.observe(decided - began)
         done = apply(decisions, self._store, self._messages, nodes, now=at, fence=fence)

@@ -20,8 +20,9 @@ from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
 from labq_scheduler.loop import Loop
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules_of import card_weight
 from labq_scheduler.records.history import History
+from labq_scheduler.rules_file import RulesFile
 from labq_scheduler.usage.follower import UsageFollower
 from labq_scheduler.usage.held import cards_of
 from labq_scheduler.usage.lately import Lately
@@ -48,8 +49,9 @@ def make_lab(settings: Settings) -> Lab:
     site, files, store = Site.from_settings(settings), DataDir(settings.path("data_dir")), Store(url)
     files.make()
     history = History(settings.text("records_url"), files.root)
-    board = Board(store, history.states, runs=history.past_runs)
-    ledger = Ledger(board, history, site.usage_half_life)
+    rules = RulesFile.from_settings(settings)
+    board = Board(store, history.states, rules, history.past_runs)
+    ledger = Ledger(board, history, lambda: rules().half_life, lambda model: card_weight(rules(), model))
     board.usage = Lately(ledger.charged)
     return Lab(
         store=store,
@@ -60,6 +62,7 @@ def make_lab(settings: Settings) -> Lab:
         history=history,
         ledger=ledger,
         site=site,
+        rules=rules,
     )
 
 
@@ -101,7 +104,7 @@ def serve(settings: Settings, only: str | None = None) -> None:
         return
     lab.store.jobs.set_keep(lab.site.keep_jobs)
     loop = (
-        None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, Rules(), grace, lab.site.idle)
+        None if only == "api" else Loop(lab.store, lab.board, lab.dispatcher, lab.rules, grace, lab.site.idle)
     )
     running: list[Callable[[], None]] = []
     if only != "loop":

@@ -6,7 +6,7 @@ them is read elsewhere. The defaults were chosen once, by replays of public trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -122,3 +122,7 @@ class Rules:
     def cap_of(self, person: str) -> Caps:
         """Return what a person may hold at once."""
         return self.caps.get(person, self.cap)
+
+
+#: What gives the rules in force: a ``RulesFile``; ``Rules`` itself gives the defaults.
+RulesNow = Callable[[], Rules]

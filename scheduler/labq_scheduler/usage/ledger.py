@@ -37,7 +37,7 @@ class Ledger:
         self,
         board: Board,
         history: History,
-        half_life: float,
+        half_life: Callable[[], float],
         weight: Callable[[str], float] = lambda model: 1.0,
     ) -> None:
         """Begin empty; :meth:`refresh` fills it.
@@ -45,11 +45,11 @@ class Ledger:
         Args:
             board: who holds what now; told to say when a run ends.
             history: the records.
-            half_life: seconds.
+            half_life: gives it in seconds; when it changes, all that was used is counted anew.
             weight: what a second of a card of that model counts.
         """
         self._board, self._history, self._weight = board, history, weight
-        self.half_life = half_life
+        self._wanted_half_life, self.half_life = half_life, half_life()
         self._accounts: dict[tuple[str, str], tuple[float, float]] = {}  # (user, model) -> worth, then
         self._runs: dict[RunKey, float] = {}  # counted; when it ended
         self._rows: dict[tuple[int, str, str, str, str], float] = {}  # counted; held
@@ -91,11 +91,19 @@ class Ledger:
         Raises:
             UnavailableError: Redis does not say which nodes there are; nothing is counted, ask again.
         """
-        horizon = now - HALF_LIVES * self.half_life
+        half_life = self._wanted_half_life()
+        anew = half_life != self.half_life
+        horizon = now - HALF_LIVES * half_life
         cards = cards_of(node for node, _ in self._board.nodes())
-        read = None if self._loaded else self._read_records(horizon)
+        read = None if self._loaded and not anew else self._read_records(horizon)
+        if anew and self._loaded and read is None:  # rather the old one than half an account
+            anew, horizon = False, now - HALF_LIVES * self.half_life
         runs, old_rows = read or ([], [])
         with self._lock:
+            if anew:
+                self.half_life = half_life
+                for known in (self._accounts, self._runs, self._rows):
+                    known.clear()
             for key, run in runs:
                 self._count_run(key, run, now)
             for row in (*old_rows, *rows):

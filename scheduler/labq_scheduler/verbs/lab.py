@@ -19,6 +19,7 @@ from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.windows import BUCKET, LONGEST
 from labq_scheduler.notify.allowed import Allowed
 from labq_scheduler.records.history import History
+from labq_scheduler.rules_file import RulesFile
 from labq_scheduler.usage.ledger import Ledger
 
 #: Seconds: a data set that loads for a while, or a person at lunch, is no waste.
@@ -51,8 +52,6 @@ class Site:
     #: seconds
     keep_jobs: float = 14 * 86400.0
     keep_contexts: float = 7 * 86400.0
-    #: seconds after which a use of GPUs is charged by half
-    usage_half_life: float = 7 * 86400.0
     idle: IdleRules = field(default_factory=IdleRules)
     #: address; "" = there is none
     grafana: str = ""
@@ -78,7 +77,6 @@ class Site:
             max_context=_some(settings.bytes("max_context"), "max_context"),
             keep_jobs=_some(settings.seconds("keep_jobs"), "keep_jobs"),
             keep_contexts=_some(settings.seconds("keep_contexts"), "keep_contexts"),
-            usage_half_life=_some(settings.seconds("usage_half_life"), "usage_half_life"),
             idle=_idle_rules(settings),
             grafana=settings.text("grafana_url"),
             allowed=Allowed.from_settings(settings),
@@ -101,6 +99,7 @@ class Lab:
     history: History
     ledger: Ledger
     site: Site
+    rules: RulesFile = field(default_factory=RulesFile)
 
 
 def _idle_rules(settings: Settings) -> IdleRules:

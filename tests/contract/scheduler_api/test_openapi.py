@@ -32,7 +32,7 @@ def api() -> dict[str, Any]:
     url = "unix:///nonexistent.sock"
     store, files = Store(url), DataDir(Path("/nonexistent"))
     board, history = Board(store), History("", files.root)
-    contexts, ledger = ContextFiles(files, 1), Ledger(board, history, 1.0)
+    contexts, ledger = ContextFiles(files, 1), Ledger(board, history, lambda: 1.0)
     lab = Lab(store, board, Dispatcher(url), files, contexts, history, ledger, Site())
     return create_app(lab).openapi()
 

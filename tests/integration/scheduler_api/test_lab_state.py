@@ -37,7 +37,7 @@ def lab(redis_url: str, tmp_path: Path) -> Lab:
     history = History("", tmp_path)
     contexts = ContextFiles(files, 2**20)
     board = Board(store, history.states)
-    ledger = Ledger(board, history, 7 * 86_400.0)
+    ledger = Ledger(board, history, lambda: 7 * 86_400.0)
     return Lab(store, board, Dispatcher(redis_url), files, contexts, history, ledger, Site())
 
 

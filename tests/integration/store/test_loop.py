@@ -77,7 +77,7 @@ def test_jobs_of_a_node_that_was_declared_lost_before_a_crash_end_too(store: Sto
     store.nodes.set_lost("n1", now=now())  # and here the leader died
     store.connection.client.hset("labq:node:n1", "heartbeat", 1.0)
     assert board.wait_caught_up()
-    loop = Loop(store, board, Silent(), Rules(), node_grace=1.0)
+    loop = Loop(store, board, Silent(), Rules, node_grace=1.0)
     loop._watching_since = 0.0
     loop._turn(leader(store))
     assert {job.state for job in store.jobs.get_many(made.jobs)} <= {JobState.QUEUED, JobState.FAILED}
@@ -85,7 +85,7 @@ def test_jobs_of_a_node_that_was_declared_lost_before_a_crash_end_too(store: Sto
 
 
 def test_a_loop_that_stood_still_forgives_the_nodes_their_silence(store: Store, board: Board) -> None:
-    loop = Loop(store, board, Silent(), Rules())
+    loop = Loop(store, board, Silent(), Rules)
     began = loop._watching_since
     loop._notice_a_stop(began + 1.0)
     assert loop._watching_since == began

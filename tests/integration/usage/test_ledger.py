@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ def board(store: Store) -> Iterator[Board]:
 
 
 def ledger(board: Board, history: History) -> Ledger:
-    return Ledger(board, history, HALF_LIFE)
+    return Ledger(board, history, lambda: HALF_LIFE)
 
 
 def has_read(accounts: Ledger) -> bool:
@@ -130,19 +131,19 @@ def test_use_outside_the_queue_is_charged_as_it_grows_and_once(
 def test_use_fades_and_is_forgotten_after_ten_half_lives(
     store: Store, board: Board, history: History
 ) -> None:
-    accounts = Ledger(board, history, 3600.0)
+    accounts = Ledger(board, history, lambda: 3600.0)
     hour = int(now()) // HOUR * HOUR - HOUR
     accounts.refresh([make_row(hour, held=1000.0)], hour + HOUR)
     fresh = accounts.charged(hour + HOUR)["ann"]
     assert accounts.charged(hour + 2 * HOUR)["ann"] == pytest.approx(fresh / 2)
-    old = Ledger(board, history, 3600.0)
+    old = Ledger(board, history, lambda: 3600.0)
     old.refresh([make_row(hour - 20 * HOUR, held=1000.0)], hour + HOUR)
     assert old.charged(hour + HOUR) == {}
 
 
 def test_models_weigh_what_the_site_says(store: Store, board: Board, history: History) -> None:
     weights = {"A100": 2.0, "K80": 0.5}
-    accounts = Ledger(board, history, HALF_LIFE, lambda model: weights[model])
+    accounts = Ledger(board, history, lambda: HALF_LIFE, lambda model: weights[model])
     hour = int(now()) // HOUR * HOUR
     accounts.refresh([make_row(hour), make_row(hour, gpu="k", model="K80", user="bob")], now())
     assert accounts.charged(now()) == pytest.approx({"ann": 200.0, "bob": 50.0}, rel=1e-3)
@@ -181,3 +182,44 @@ def test_a_redis_that_is_away_at_the_start_costs_nobody_their_past(
     redis_server.start()
     accounts.refresh([], now())
     assert accounts.charged(now()) == pytest.approx({"ann": 100.0}, rel=1e-3)
+
+
+def test_another_half_life_counts_all_that_was_used_anew(
+    store: Store, board: Board, agent: FakeAgent, history: History
+) -> None:
+    seconds = [HALF_LIFE]
+    accounts = Ledger(board, history, lambda: seconds[0])
+    ran(store, 7200.0, agent)
+    board.wait_caught_up()
+    hour = int(now()) // HOUR * HOUR - HOUR
+    row = make_row(hour, held=600.0, user="bob")
+    accounts.refresh([row], now())
+    seconds[0] = 3600.0
+    at = now()
+    accounts.refresh([row], at)
+    fresh = Ledger(board, history, lambda: 3600.0)
+    fresh.refresh([row], at)
+    assert accounts.half_life == 3600.0
+    assert accounts.charged(at) == pytest.approx(fresh.charged(at), rel=1e-6)
+    assert accounts.charged(at)["ann"] < 0.7 * 7200
+
+
+def test_while_the_records_do_not_answer_the_half_life_stays(
+    store: Store, board: Board, tmp_path: Path
+) -> None:
+    seconds, folder = [HALF_LIFE], tmp_path / "records"
+    folder.mkdir()
+    history = History("", folder)
+    accounts = Ledger(board, history, lambda: seconds[0])
+    row = make_row(int(now()) // HOUR * HOUR)
+    accounts.refresh([row], now())
+    seconds[0] = 3600.0
+    history.close()
+    shutil.rmtree(folder)
+    accounts.refresh([], now())
+    assert accounts.half_life == HALF_LIFE
+    assert accounts.charged(now()) == pytest.approx({"ann": 100.0}, rel=1e-3)
+    folder.mkdir()
+    accounts.refresh([row], now())
+    assert accounts.half_life == 3600.0
+    history.close()

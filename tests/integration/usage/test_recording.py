@@ -19,7 +19,7 @@ LATER = HOUR0 + HOUR + KEEP
 
 
 def follower(store: Store, history: History) -> UsageFollower:
-    return UsageFollower(store, Ledger(Board(store), history, 7 * 86_400.0), history)
+    return UsageFollower(store, Ledger(Board(store), history, lambda: 7 * 86_400.0), history)
 
 
 def recorded(history: History) -> list[UsageRow]:

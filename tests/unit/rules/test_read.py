@@ -123,13 +123,11 @@ def test_what_is_shown_of_a_value_is_read_back_alike() -> None:
 
 
 def test_full_names_and_lines_of_what_is_said() -> None:
-    texts = read(EVERYTHING).texts()
-    assert texts["fair-share.half-life"][0] == '"7d"'
-    assert texts["caps.person.anna.gpus"] == (
-        '"none"',
-        EVERYTHING.split("\n").index("[caps.person.anna]") + 2,
-    )
-    assert texts["reservation.course.from"][0] == "2026-12-01T13:00:00.000Z"
+    texts, lines = read(EVERYTHING).texts(), read(EVERYTHING).lines()
+    assert texts["fair-share.half-life"] == '"7d"'
+    assert texts["caps.person.anna.gpus"] == '"none"'
+    assert lines["caps.person.anna.gpus"] == EVERYTHING.split("\n").index("[caps.person.anna]") + 2
+    assert texts["reservation.course.from"] == "2026-12-01T13:00:00.000Z"
 
 
 def test_lines_of_keys_in_every_form_of_toml() -> None:

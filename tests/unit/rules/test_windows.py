@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from builders import holding_job, make_job, make_node, make_snapshot
@@ -23,7 +24,7 @@ def rules(*, begin: float = 0.0, until: float = 10 * HOUR, nodes: tuple[str, ...
     return Rules(windows=(window,), groups={"vera": "vision"})
 
 
-def job(number: int, owner: str = "ann", **wire: object) -> Job:
+def job(number: int, owner: str = "ann", **wire: Any) -> Job:
     return replace(make_job(str(number), gpus="1", **wire), owner=owner)
 
 
