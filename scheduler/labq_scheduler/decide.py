@@ -59,6 +59,9 @@ class _Pass:
         self.rooms: dict[str, Room] = {name: place.room for name, place in ground.places.items()}
         #: nodes on which something was started in this pass
         self.changed: set[str] = set()
+        #: the same, once for each start; and by shape: where it fits, and how many of these starts were looked at
+        self.taken: list[str] = []
+        self.fitted: dict[Shape, tuple[set[str], int]] = {}
         self.starts: list[Start] = []
         self.preempts: tuple[Preempt, ...] = ()
         #: jobs for which others are being stopped, and where
@@ -160,15 +163,19 @@ class _Pass:
 
     def _fitting(self, shape: Shape) -> set[str]:
         """Return the nodes on which it fits now."""
-        names = self.ground.fitting(shape)
-        if not self.changed:
+        names, seen = self.fitted.get(shape) or (self.ground.fitting(shape), 0)
+        if seen == len(self.taken):
             return names
-        could = self.ground.could(shape)
-        return (names - self.changed) | {
-            name for name in self.changed & could if self.rooms[name].fits(shape) is not None
+        # In a pass room is only taken, so a node that did not fit never fits; each start is looked at once per shape.
+        lost = {
+            name for name in set(self.taken[seen:]) if name in names and self.rooms[name].fits(shape) is None
         }
+        names = names - lost if lost else names
+        self.fitted[shape] = names, len(self.taken)
+        return names
 
     def _start(self, row: int, job: Job, parts: Mapping[str, Fit], why: str, end: float) -> None:
+        self.taken += parts
         for name, fit in parts.items():
             if name not in self.changed:
                 self.rooms[name] = self.rooms[name].copy()

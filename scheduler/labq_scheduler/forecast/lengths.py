@@ -1,0 +1,69 @@
+"""How long jobs run in a future that is thought through. Pure.
+
+Nobody knows, so several futures are tried. In each a job runs as long as some part of the runs like it did: the parts
+of one job are spread evenly over the futures, and those of different jobs are mixed, so that few futures show what many
+dice would. The same jobs always get the same parts: a forecast does not flicker.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+from zlib import crc32
+
+from labq.job import Job
+from labq_scheduler.policy.runtimes import Estimator, Kind
+from labq_scheduler.snapshot import kind_of
+
+#: The part of all runs that is likely: as many are shorter as are longer.
+MIDDLE = 0.5
+
+
+@runtime_checkable
+class Spread(Protocol):
+    """An estimator that knows more than one figure."""
+
+    def quantile(self, kind: Kind, limit: float | None, part: float, elapsed: float = 0.0) -> float:
+        """Return the seconds that a ``part`` (0 to 1) of the runs stays below that are longer than ``elapsed``."""
+
+
+class Lengths:
+    """Run times in one future."""
+
+    def __init__(self, runtimes: Estimator, future: int = 0, futures: int = 1) -> None:
+        """Prepare.
+
+        Args:
+            runtimes: what is known of run times; without a spread, all futures are alike.
+            future: number of this one, from 0.
+            futures: of all of them; of one, every job runs as long as is likely.
+        """
+        self._runtimes, self._future, self._futures = runtimes, future, futures
+        self._spread = runtimes if isinstance(runtimes, Spread) else None
+
+    def fresh(self, job: Job) -> float:
+        """Return the seconds that a job runs which starts now."""
+        kind, limit = kind_of(job), job.spec.time
+        if self._spread is None:
+            return self._runtimes.estimate(kind, limit).typical
+        return self._spread.quantile(kind, limit, self._part(job))
+
+    def end(self, job: Job, now: float) -> float:
+        """Return when a job ends that holds something now: seconds since the epoch, after ``now``."""
+        if job.stop is not None:
+            return max(now, job.stop.at + job.grace)
+        began = job.started_at if job.started_at is not None else now
+        kind, limit, elapsed = kind_of(job), job.spec.time, max(0.0, now - began)
+        if self._spread is not None:
+            total = self._spread.quantile(kind, limit, self._part(job), elapsed)
+        else:
+            typical = self._runtimes.estimate(kind, limit).typical
+            total = self._runtimes.total(kind, limit, typical, elapsed)
+        if limit is not None and elapsed >= limit:
+            total = limit + job.grace
+        return max(now + 1.0, began + total)
+
+    def _part(self, job: Job) -> float:
+        if self._futures <= 1:
+            return MIDDLE
+        dice = crc32(job.id.encode()) / 2**32
+        return (dice + (self._future + 0.5) / self._futures) % 1.0

@@ -1,0 +1,151 @@
+"""Who waits in a future that is thought through: the queue of a snapshot, which can be changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from labq.job import Job
+from labq_scheduler.policy.runtimes import Estimator
+from labq_scheduler.snapshot import Columns, Queue, class_key
+
+_T = TypeVar("_T", bound=Hashable)
+
+
+class Waiting:
+    """The classes of a queue, each with the jobs that have not started yet.
+
+    Run times stay as they were estimated when the jobs came, as they do in the server.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        """Begin with those of ``queue``, which is not changed."""
+        self._queue = queue
+        self._jobs = list(queue.jobs)
+        #: by row: how many of its jobs have started, which are the first ones
+        self._gone = [0] * len(self._jobs)
+        self._row_of = {job.id: row for row, jobs in enumerate(self._jobs) for job in jobs}
+        columns = queue.columns
+        self._submitted, self._seq, self._index = (
+            columns.submitted.copy(), columns.seq.copy(), columns.index.copy(),
+        )  # fmt: skip
+        self._left = np.array([len(jobs) for jobs in self._jobs], dtype=np.int64)
+
+    def copy(self) -> Waiting:
+        """Return an independent copy."""
+        other = object.__new__(Waiting)
+        other._queue, other._row_of = self._queue, self._row_of
+        other._jobs, other._gone = self._jobs.copy(), self._gone.copy()
+        other._submitted, other._seq = self._submitted.copy(), self._seq.copy()
+        other._index, other._left = self._index.copy(), self._left.copy()
+        return other
+
+    def __len__(self) -> int:
+        """Return the number of jobs that wait."""
+        return int(self._left.sum())
+
+    def set_aside(self, jobs: Iterable[Job]) -> None:
+        """Let jobs, each of which is alone in its class, wait for something else than room."""
+        for job in jobs:
+            self._left[self._row_of[job.id]] = 0
+
+    def release(self, job: Job) -> None:
+        """Let a job that was set aside stand in line."""
+        self._left[self._row_of[job.id]] = 1
+
+    def started(self, jobs: Iterable[Job]) -> None:
+        """Take jobs away: of each class the first ones."""
+        rows = set()
+        for job in jobs:
+            row = self._row_of[job.id]
+            self._gone[row] += 1
+            self._left[row] -= 1
+            rows.add(row)
+        for row in rows:
+            if self._left[row]:
+                head = self._jobs[row][self._gone[row]]
+                self._submitted[row], self._seq[row] = head.submitted_at, head.seq
+                self._index[row] = head.index or 0
+
+    def queue(self) -> Queue:
+        """Return them as a decision sees them."""
+        queue = self._queue
+        rows = np.flatnonzero(self._left)
+        for row in rows:
+            if self._gone[row]:
+                self._jobs[row], self._gone[row] = self._jobs[row][self._gone[row] :], 0
+        heads = {"submitted": self._submitted, "seq": self._seq, "index": self._index}
+        columns = Columns(
+            **{
+                item.name: heads.get(item.name, getattr(queue.columns, item.name))[rows]
+                for item in fields(Columns)
+            }
+        )
+        return replace(
+            queue, keys=[queue.keys[row] for row in rows], jobs=[self._jobs[row] for row in rows], columns=columns
+        )  # fmt: skip
+
+
+def with_jobs(queue: Queue, jobs: Sequence[Job], estimator: Estimator) -> Queue:
+    """Return the queue with more jobs, each of which stands in a class of its own."""
+    users, shapes, images = _Numbers(queue.users), _Numbers(queue.shapes), _Numbers(queue.images)
+    rows: dict[str, list[float]] = {item.name: [] for item in fields(Columns)}
+    keys = [class_key(job, estimator) for job in jobs]
+    for key, job in zip(keys, jobs, strict=True):
+        row: dict[str, float] = {
+            "user": users.of(key.owner), "shape": shapes.of(key.shape), "image": images.of(key.image_key),
+            "rank": key.rank, "submitted": job.submitted_at, "seq": job.seq, "index": job.index or 0,
+            "gpus": float(key.shape.gpus.count), "doublings": key.shape.doublings, "typical": key.typical,
+            "safe": key.safe, "limit": np.inf if key.time is None else key.time + key.grace,
+        }  # fmt: skip
+        for name, value in row.items():
+            rows[name].append(value)
+    old = queue.columns
+    columns = Columns(
+        **{
+            name: np.append(getattr(old, name), values).astype(getattr(old, name).dtype)
+            for name, values in rows.items()
+        }
+    )
+    classes = [*queue.jobs, *((job,) for job in jobs)]
+    return Queue([*queue.keys, *keys], classes, users.names, shapes.names, images.names, columns)
+
+
+def without(queue: Queue, job: Job) -> Queue:
+    """Return the queue without a job."""
+    rows = [row for row, jobs in enumerate(queue.jobs) if any(other.id == job.id for other in jobs)]
+    if not rows:
+        return queue
+    row = rows[0]
+    rest = tuple(other for other in queue.jobs[row] if other.id != job.id)
+    columns = queue.columns
+    if not rest:
+        keep = [other for other in range(len(queue.keys)) if other != row]
+        return replace(
+            queue,
+            keys=[queue.keys[other] for other in keep],
+            jobs=[queue.jobs[other] for other in keep],
+            columns=Columns(**{item.name: getattr(columns, item.name)[keep] for item in fields(Columns)}),
+        )
+    heads = {name: getattr(columns, name).copy() for name in ("submitted", "seq", "index")}
+    heads["submitted"][row], heads["seq"][row] = rest[0].submitted_at, rest[0].seq
+    heads["index"][row] = rest[0].index or 0
+    jobs_of = [rest if other == row else jobs for other, jobs in enumerate(queue.jobs)]
+    return replace(queue, jobs=jobs_of, columns=replace(columns, **heads))
+
+
+class _Numbers(Generic[_T]):
+    """Names, and the place of each in the list."""
+
+    def __init__(self, names: Iterable[_T]) -> None:
+        self.names = list(names)
+        self._places = {name: place for place, name in enumerate(self.names)}
+
+    def of(self, name: _T) -> int:
+        if name not in self._places:
+            self._places[name] = len(self.names)
+            self.names.append(name)
+        return self._places[name]

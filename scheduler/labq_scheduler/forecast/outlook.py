@@ -1,0 +1,122 @@
+"""When each job that waits is expected to start, and between what times. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labq_scheduler.forecast.ahead import Future, Now
+from labq_scheduler.forecast.lengths import Lengths, Spread
+
+DAY = 86400.0
+#: Futures that are thought through: a tenth of the truth is expected to come sooner than ``early``, a tenth later than
+#: ``late``.
+FUTURES, TENTH = 9, 0.1
+#: Seconds that are looked ahead.
+HORIZON = 14 * DAY
+#: From so many jobs on, events close together are taken together, as ``Future`` says.
+MANY, COARSE = 500, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When one job is expected to start. Seconds since the epoch; None = later than was looked."""
+
+    early: float | None
+    likely: float | None
+    late: float | None
+    #: where; "" = not known
+    node: str
+    #: until when was looked ahead
+    looked: float
+
+    @property
+    def never(self) -> bool:
+        """Return whether it cannot start, as things are."""
+        return self.likely is None and self.looked == float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of all jobs of a snapshot, or of those asked for."""
+
+    #: seconds since the epoch at which the snapshot was taken
+    at: float
+    looked: float
+    #: rows: futures, in order of time; columns: jobs
+    _starts: NDArray[np.float64]
+    _nodes: tuple[tuple[str, ...], ...]
+    _places: dict[str, int]
+
+    def of(self, job_id: str) -> Outlook | None:
+        """Return the outlook of a job; None when it did not wait then."""
+        place = self._places.get(job_id)
+        if place is None:
+            return None
+        column = self._starts[:, place]
+        order = np.argsort(column, kind="stable")
+        many = len(order)
+        early, likely, late = (
+            column[order[max(0, ceil(part * many) - 1)]] for part in (TENTH, 0.5, 1.0 - TENTH)
+        )
+        node = self._nodes[order[max(0, ceil(0.5 * many) - 1)]][place]
+        return Outlook(_some(early), _some(likely), _some(late), node, self.looked)
+
+
+def forecast(
+    begin: Now,
+    wanted: Collection[str] = (),
+    *,
+    futures: int = FUTURES,
+    horizon: float = HORIZON,
+    coarse: float | None = None,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Forecast:
+    """Return when jobs are expected to start.
+
+    Args:
+        begin: the present.
+        wanted: jobs; empty = all that wait.
+        futures: how many are thought through.
+        horizon: seconds that are looked ahead.
+        coarse: of ``Future``; None = as the number of jobs demands.
+        go_on: asked before each decision; False ends it. The future that is cut off counts when it is the only one.
+    """
+    runtimes, now = begin.snapshot.runtimes, begin.snapshot.now
+    if not isinstance(runtimes, Spread):
+        futures = 1
+    jobs = list(wanted) or [job.id for row in begin.snapshot.queue.jobs for job in row]
+    if coarse is None:
+        coarse = COARSE if len(begin.waiting) > MANY else 0.0
+    told: list[Future] = []
+    cut = False
+    looked = float("inf")
+    for number in range(max(1, futures)):
+        future = Future(begin, Lengths(runtimes, number, futures), coarse)
+
+        def asked() -> bool:
+            nonlocal cut
+            cut = cut or not go_on()
+            return not cut
+
+        future.run(wanted, now + horizon, asked)
+        if cut and told:
+            break
+        told.append(future)
+        # A future that ended early only for having started all jobs says nothing of later times.
+        if any(job_id not in future.starts for job_id in jobs):
+            looked = min(looked, future.looked)
+        if cut:
+            break
+    never = (float("inf"), "")
+    starts = np.array([[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told])
+    nodes = tuple(tuple(future.starts.get(job_id, never)[1] for job_id in jobs) for future in told)
+    return Forecast(now, looked, starts, nodes, {job_id: place for place, job_id in enumerate(jobs)})
+
+
+def _some(at: float) -> float | None:
+    return None if at == float("inf") else float(at)
