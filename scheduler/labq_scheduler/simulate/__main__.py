@@ -9,12 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from labq.errors import BadInputError, LabqError
 from labq.program import exit_status
+from labq.rules.read import load
 from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules_of import rules_of
 from labq_scheduler.simulate.picture import picture
 from labq_scheduler.simulate.progress import Progress
 from labq_scheduler.simulate.question import question_of
@@ -53,7 +56,7 @@ def answer(request: Mapping[str, Any]) -> None:
     for name in ("csv", "picture"):
         if request.get(name):
             _check_writable(name, Path(request[name]))
-    question = question_of(request, _rules(request.get("rules")))
+    question = question_of(request, _rules(request))
     for note in question.notes:
         sys.stderr.write(f"note: {note}\n")
     work = question.work
@@ -77,10 +80,13 @@ def answer(request: Mapping[str, Any]) -> None:
         sys.stderr.write(f"the picture is in {request['picture']}\n")
 
 
-def _rules(path: str | None) -> Rules:
-    if path is None:
+def _rules(request: Mapping[str, Any]) -> Rules:
+    if not request.get("rules"):
         return Rules()
-    raise BadInputError("--rules cannot be read yet", "leave it out")
+    rules = rules_of(load(Path(request["rules"])))
+    if rules.windows:
+        sys.stderr.write("note: reservations of machines in the rules have dates; a replay leaves them out\n")
+    return replace(rules, windows=())
 
 
 def _check_writable(flag: str, path: Path) -> None:

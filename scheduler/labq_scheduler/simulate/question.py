@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labq.errors import BadInputError
+from labq.gpu_request import GpuRequest
 from labq.node import Node
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.simulate.changes import added, removed
@@ -122,15 +123,15 @@ def _fitting(
     if not bad:
         return trace
     first = next(iter(bad.values()))
-    asked = str(first.spec.gpus) if first.spec else f"{first.gpus} × {'|'.join(first.models) or 'any'}"
+    asked = str(first.spec.gpus) if first.spec else str(GpuRequest(first.gpus, first.models))
     if not leave_out:
         raise BadInputError(
-            f"job {first.id} asks for {asked}, and these machines could never run it"
+            f"job {first.id} asks for GPUs {asked!r}, and these machines could never run it"
             + (f", nor {len(bad) - 1} others" if len(bad) > 1 else ""),
             "give larger --machines with the models that the trace names, or take such jobs out of the file",
         )
     notes.append(
-        f"{len(bad)} of {len(trace)} jobs are left out that not all of these machines could run, as job {first.id} ({asked})"
+        f"{len(bad)} of {len(trace)} jobs are left out that not all of these machines could run, as job {first.id} (GPUs {asked!r})"
     )
     left = [job for job in trace if job.id not in bad]
     if not left:
@@ -149,7 +150,7 @@ def _title(trace: Sequence[TraceJob], variant: Variant, shake: int, seed: int) -
     people = len({job.user for job in trace})
     load = offered_load(trace, variant.gpus)
     replays = (
-        f"mean of {shake} replays, submissions moved by up to 30 min, seed {seed}"
+        f"mean of {shake} {'replay' if shake == 1 else 'replays'}, submissions moved by up to 30 min, seed {seed}"
         if shake
         else "one replay, jobs as they came"
     )

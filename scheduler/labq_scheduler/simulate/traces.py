@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,9 @@ def read_trace(path: Path) -> list[TraceJob]:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             return read_lines(_bounded(stream, str(path)), str(path))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(
-            f"{path} cannot be read as CSV: {error}", "name a CSV file, also .csv.gz"
-        ) from None
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise BadInputError(f"{path} cannot be read as CSV: {why}", "name a CSV file, also .csv.gz") from None
 
 
 def read_lines(lines: Iterable[str], source: str) -> list[TraceJob]:
