@@ -53,6 +53,8 @@ class Server:
             "--data-dir", str(self.data), *self.flags,
         ]  # fmt: skip
         env = {"PATH": os.environ["PATH"], "LABQ_CONFIG": "/dev/null", "PYTHONWARNINGS": "error", **self.env}
+        if "PYTHONPATH" in os.environ:  # the code of another checkout than the one that is installed
+            env["PYTHONPATH"] = os.environ["PYTHONPATH"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         if wait:
