@@ -30,6 +30,7 @@ VERBS = {
     "provision": "admin: make the machines what the inventory says",
     "inventory": "admin: begin an inventory of the lab's machines",
     "user": "admin: people and their tokens",
+    "admin": "the lab's rules: check a file, show those in force, what a file would change",
     "up": "start labq on this machine",
     "down": "stop labq on this machine; jobs run on",
     "config": "the settings in force",
@@ -43,7 +44,7 @@ MEANT = {
 }  # fmt: skip
 _GROUPS = (
     ("jobs", "submit ls show logs wait why cancel keep fetch note rerun"),
-    ("machines", "nodes top usage simulate notify doctor drain resume node provision inventory user"),
+    ("machines", "nodes top usage simulate notify doctor drain resume node provision inventory user admin"),
     ("this machine", "up down config completion version"),
 )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lab:
-    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``usage``, ``history``, ``image``, ``me``, ``doctor``, people."""
+    """``nodes``, ``node``, ``drain``, ``resume``, ``remove_node``, ``gpus``, ``usage``, ``history``, ``rules``, ``image``, ``me``, ``doctor``, people."""
 
     session: Session
 
@@ -71,6 +71,22 @@ class Lab:
             since: submitted since then: a duration ago (90d), or an RFC 3339 time; None = 90 days ago.
         """
         found: dict[str, Any] = self.session.json("GET", "/v1/history", query={"since": since})
+        return found
+
+    def rules(self) -> dict[str, Any]:
+        """Return the rules in force, and where each comes from."""
+        found: dict[str, Any] = self.session.json("GET", "/v1/rules")
+        return found
+
+    def compare_rules(self, text: str, name: str = "rules.toml") -> dict[str, Any]:
+        """Return what a file of rules would change (admin); nothing is changed.
+
+        Args:
+            text: of the file.
+            name: of the file, for messages.
+        """
+        body = {"text": text, "name": name}
+        found: dict[str, Any] = self.session.json("POST", "/v1/rules:compare", body=body, repeat=True)
         return found
 
     def image(self, key: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from labq_scheduler.api import (
     notify,
     packages,
     provision,
+    rules,
     schemas,
     usage,
     users,
@@ -79,7 +80,7 @@ def create_app(
     errors.install(app)
     app.add_middleware(AnswerWhenCancelled)
     for module in (
-        jobs, logs, nodes, join, packages, usage, history, notify, provision, contexts, images, users, agent, health, metrics,
+        jobs, logs, nodes, join, packages, usage, history, rules, notify, provision, contexts, images, users, agent, health, metrics,
     ):  # fmt: skip
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)

@@ -113,6 +113,30 @@ JOB_SHORT: dict[str, Schema] = {
     "index": maybe(INT),
     "attempt": INT,
     "why": maybe(text("why it waits")),
+    "estimated_start": maybe(TIME),
+}
+OUTLOOK: dict[str, Schema] = {
+    "estimate": maybe(
+        record(
+            "When it is expected to start; null = not known. A time is null when it lies beyond `looked_until`.",
+            early=maybe(TIME),
+            likely=maybe(TIME),
+            late=maybe(TIME),
+            node=maybe(TEXT),
+            looked_until=maybe(TIME)
+            | {"description": "how far was looked ahead; null = until nothing more can start"},
+        )
+    ),
+    "starts_by": maybe(TIME) | {"description": "it starts by then for certain; null = nothing is promised"},
+    "sooner": items(
+        record(
+            "A request that would start sooner.",
+            text=TEXT,
+            flag=text("of labq submit"),
+            start=maybe(TIME) | {"description": "null = now"},
+            node=TEXT,
+        )
+    ),
 }
 JOB_MORE: dict[str, Schema] = {
     "links": {
@@ -129,6 +153,12 @@ JOB_MORE: dict[str, Schema] = {
     "stop": maybe(record("", reason=TEXT, by=TEXT, at=TIME)),
     "end_text": maybe(TEXT),
     "spec": ref("Spec"),
+}
+RULE: dict[str, Schema] = {
+    "key": text("its tables and its name: fair-share.half-life"),
+    "value": text("as it stands in a file: TOML"),
+    "default": maybe(text("null: it has none")),
+    "line": maybe(INT | {"description": "of the file; null = it is not said there"}),
 }
 GPU: dict[str, Schema] = {
     "node": TEXT,

@@ -76,7 +76,12 @@ def components() -> dict[str, Schema]:
             jobs=parts.items(parts.record("", id=parts.TEXT, state=parts.TEXT)),
         ),
         "Checked": parts.record(
-            "", why=parts.maybe(parts.TEXT), fits=parts.items(parts.TEXT), warnings=parts.items(parts.TEXT)
+            "",
+            why=parts.maybe(parts.text("why it can never run")),
+            fits=parts.items(parts.TEXT),
+            warnings=parts.items(parts.TEXT),
+            waits=parts.maybe(parts.text("why it would wait; null = it would start at once")),
+            **parts.OUTLOOK,
         ),
         "Cancelled": parts.record(
             "",
@@ -84,7 +89,9 @@ def components() -> dict[str, Schema]:
             stopping=parts.items(parts.TEXT),
             already=parts.items(parts.TEXT),
         ),
-        "Why": parts.record("", id=parts.TEXT, state=parts.STATE, why=parts.text("one sentence")),
+        "Why": parts.record(
+            "", id=parts.TEXT, state=parts.STATE, why=parts.text("one sentence"), **parts.OUTLOOK
+        ),
         "JobShort": parts.record("A job in a list.", **parts.JOB_SHORT),
         "Job": parts.record("A job with its spec and attempts.", **parts.JOB_SHORT, **parts.JOB_MORE),
         "Attempt": parts.record(
@@ -146,6 +153,25 @@ def components() -> dict[str, Schema]:
         "Run": parts.record("A run of the provisioner.", **parts.PROVISION, **parts.RUN),
         "RunNews": parts.record(
             "", events=parts.items(parts.record("", **parts.RUN_EVENT)), run=parts.ref("Run")
+        ),
+        "Rules": parts.record(
+            "The rules in force.",
+            file=parts.text("where the server looks for them"),
+            **{"from": parts.text("file, copy (of the last good file) or defaults")},
+            since=parts.TIME,
+            problem=parts.maybe(
+                parts.record("Why the file as it is now is not used.", what=parts.TEXT, next=parts.TEXT)
+            ),
+            rows=parts.items(parts.record("", **parts.RULE)),
+            notes=parts.items(parts.text("what is legal and perhaps not meant")),
+        ),
+        "RulesRequest": parts.record("", text=parts.text("of the file"), name=parts.text("of the file")),
+        "RulesDiff": parts.record(
+            "What a file would change; null = it is not said.",
+            changes=parts.items(
+                parts.record("", key=parts.TEXT, now=parts.maybe(parts.TEXT), then=parts.maybe(parts.TEXT))
+            ),
+            notes=parts.items(parts.TEXT),
         ),
         "Health": parts.record("", ok=parts.BOOL),
         "Finding": parts.record("", name=parts.TEXT, ok=parts.BOOL, what=parts.TEXT, next=parts.TEXT),

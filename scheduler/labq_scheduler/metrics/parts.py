@@ -97,6 +97,11 @@ class Parts:
         for outcome, count in passes.outcomes.items():
             yield Sample("labq_scheduler_decisions_total", count, (outcome,))
 
+    def _rules(self, _reading: Reading, _now: float) -> Iterator[Sample]:
+        state = self._lab.rules.state()
+        yield Sample("labq_rules_file_refused", float(state.problem is not None))
+        yield Sample("labq_rules_since_timestamp_seconds", state.since)
+
     def _nodes(self, reading: Reading, now: float) -> Iterator[Sample]:
         nodes = _there(reading.nodes)
         outside = outside_use(nodes, self._lab.board.get, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labq.metric import Metric
 
 #: Parts of the page; one that fails is left out and says so.
-PARTS = ("build", "jobs", "scheduler", "nodes", "leases", "usage", "users", "images", "redis", "board", "records", "notices", "data")  # fmt: skip
+PARTS = ("build", "jobs", "scheduler", "rules", "nodes", "leases", "usage", "users", "images", "redis", "board", "records", "notices", "data")  # fmt: skip
 
 TABLE: tuple[Metric, ...] = (
     Metric("labq_build_info", "info", "Version of the server", ("version",), "server"),
@@ -72,6 +72,20 @@ TABLE: tuple[Metric, ...] = (
         "Decisions by what became of them: started, prepared (an image), refused, stale (somebody was faster), failed",
         ("outcome",),
         "outcome (5)",
+    ),
+    Metric(
+        "labq_rules_file_refused",
+        "gauge",
+        "1 when the rules' file as it is now has mistakes or is missing, and earlier rules or the defaults are in force",
+        (),
+        "server",
+    ),
+    Metric(
+        "labq_rules_since_timestamp_seconds",
+        "gauge",
+        "Since when the rules in force are in force, by this server",
+        (),
+        "server",
     ),
     Metric(
         "labq_worker_last_heartbeat_timestamp_seconds",

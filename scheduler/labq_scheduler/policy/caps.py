@@ -34,7 +34,7 @@ class Caps:
         """Return why a job of ``gpus`` GPUs may not start for its owner's sake; None when it may."""
         if not self._used:
             return None
-        cap = self._rules.caps.get(owner, self._rules.cap)
+        cap = self._rules.cap_of(owner)
         said = _over(f"{owner} holds", cap, self._gpus.get(owner, 0.0), self._jobs.get(owner, 0), gpus)
         group = self._rules.groups.get(owner, "")
         if said is None and group in self._rules.group_caps:
@@ -50,6 +50,19 @@ class Caps:
         self._jobs[owner] = self._jobs.get(owner, 0) + 1
         self._group_gpus[group] = self._group_gpus.get(group, 0.0) + gpus
         self._group_jobs[group] = self._group_jobs.get(group, 0) + 1
+
+
+def never(rules: site.Rules, owner: str, gpus: float) -> str | None:
+    """Return why a job of ``gpus`` GPUs may never start for its owner's sake, whatever is free; None when it may."""
+    group = rules.groups.get(owner, "")
+    for who, cap in (
+        (owner, rules.cap_of(owner)),
+        (f"the group {group}", rules.group_caps.get(group, site.Caps())),
+    ):
+        if (cap.gpus is not None and gpus > cap.gpus + 1e-9) or cap.jobs == 0:
+            most = f"{cap.gpus:g} GPUs" if cap.jobs != 0 else "no running jobs"
+            return f"the lab's rules allow {who} {most} at once"
+    return None
 
 
 def _over(who: str, cap: site.Caps, held: float, running: int, gpus: float) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from labq.rules.keys import KEYS, Key
 from labq.rules.read import Said
 from labq_scheduler.policy.rules import Caps, Passing, Rules, Window
 
@@ -31,6 +32,21 @@ def rules_of(said: Said) -> Rules:
         classes=_values(said, "classes"),
         windows=tuple(_window(said, number) for number in said.below("reservation")),
     )  # fmt: skip
+
+
+def default_texts() -> dict[str, str]:
+    """Return the default of each key that has one, as one writes it in the file, by full name."""
+    return {".".join(key.pattern): default_text(key) for key in KEYS if key.attribute}
+
+
+def default_text(key: Key) -> str:
+    """Return the default of a key as one writes it; "" when it has none."""
+    if not key.attribute:
+        return ""
+    value: Any = Rules()
+    for part in key.attribute.split("."):
+        value = getattr(value, part)
+    return key.write(str(value) if isinstance(value, Passing) else value)
 
 
 def card_weight(rules: Rules, model: str) -> float:

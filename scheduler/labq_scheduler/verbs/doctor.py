@@ -37,6 +37,7 @@ def findings(lab: Lab, *, now: float, loop_seen: float | None) -> list[dict[str,
         ("leader", lambda: _leader(lab)),
         ("disk", lambda: _disk(lab)),
         ("records", lambda: _records(lab, now)),
+        ("rules", lambda: _rules(lab)),
         ("nodes", lambda: _nodes(lab, now)),
     ]
     found: list[dict[str, Any]] = []
@@ -109,6 +110,24 @@ def _records(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
         "the records answer" if ok else f"the records are {about_duration(behind)} behind",
         "" if ok else "look at the server's log for `recorder`",
     )
+
+
+def _rules(lab: Lab) -> Iterator[dict[str, Any]]:
+    state = lab.rules.state()
+    if state.problem is not None:
+        used = {"file": "those from before", "copy": "the last good ones"}.get(state.source, "the defaults")
+        what = f"the rules' file is not used, {used} are: {state.problem.what}"
+        yield _finding("rules", False, what, state.problem.next)
+    elif state.rules.bound is not None and lab.site.max_time is None:
+        yield _finding(
+            "rules",
+            False,
+            "the rules bound how long a job waits, but jobs without a time limit may run for ever",
+            "set LABQ_MAX_TIME, or leave out bound below [wait]",
+        )
+    else:
+        name = "the defaults" if state.source == "defaults" else str(lab.rules.path)
+        yield _finding("rules", True, f"the rules in force are {name}")
 
 
 def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from labq.errors import BadInputError, ImpossibleError, closest
+from labq.errors import BadInputError, ImpossibleError, NotAllowedError, closest
 from labq.ids import parse_array
 from labq.image import image_key
 from labq.job import Job
@@ -20,7 +20,9 @@ from labq.spec import JobSpec
 from labq.states import JobState
 from labq.store import Person
 from labq.units import about_duration
+from labq_scheduler.policy.caps import never
 from labq_scheduler.policy.fit import nearest_fit
+from labq_scheduler.policy.rules import Rules
 from labq_scheduler.verbs.lab import Lab, Site
 
 LEGAL_KEYS = ("spec", "array", "secrets")
@@ -78,6 +80,7 @@ def submit(
         Whether they are new, and the answer's body.
     """
     spec = request.spec
+    check_rules(spec, person, lab.rules())
     if spec.context:
         lab.contexts.use(spec.context, spec.dockerfile)
     warnings = [*request.warnings, *check_possible(spec, [node for node, _ in lab.board.nodes()])]
@@ -149,6 +152,27 @@ def _of_its_end(asked: JobSpec, spec: JobSpec) -> tuple[str, ...]:
     return (
         f"it is interactive and names no time limit: it is ended after {about_duration(spec.time)} (--time)",
     )
+
+
+def check_rules(spec: JobSpec, person: Person, rules: Rules) -> None:
+    """Do nothing when the lab's rules let this person's job start some time.
+
+    Raises:
+        NotAllowedError: the priority class is for others.
+        BadInputError: it asks for more than a person, or their group, may hold at once.
+    """
+    if not person.admin and not rules.may_use(person.name, spec.priority):
+        who = ", ".join((*rules.classes[spec.priority], "admins"))
+        raise NotAllowedError(
+            f"priority {spec.priority} is not for {person.name}: the lab's rules keep it for {who}",
+            "submit it without --priority, or ask an admin: labq admin rules show",
+        )
+    # A share of a card is less than one; how much is known where it is placed.
+    gpus = 0.0 if spec.gpus.share else float(spec.gpus.count)
+    if (why := never(rules, person.name, gpus)) is not None:
+        raise BadInputError(
+            f"it asks for {spec.gpus.count} GPUs, and {why}", "ask for less: labq admin rules show"
+        )
 
 
 def check_possible(spec: JobSpec, nodes: Sequence[Node]) -> list[str]:
