@@ -8,11 +8,11 @@ from builders import GB, holding_job, make_job, make_node, make_snapshot
 
 from labq.ending import EndReason
 from labq.image import Image, ImageOnNode
-from labq.job import Job
+from labq.job import Attempt, Job
 from labq.states import JobState
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
-from labq_scheduler.policy.rules import Rules, Weights
+from labq_scheduler.policy.rules import Caps, Rules, Weights
 from labq_scheduler.policy.why import why_held, why_waiting
 from labq_scheduler.snapshot import Snapshot, class_key
 
@@ -41,6 +41,46 @@ def test_the_better_priority_goes_first_then_the_earlier() -> None:
     jobs = [make_job("1", gpus="1", priority="low"), make_job("2", gpus="1"), make_job("3", gpus="1"), make_job("4", gpus="1", priority="urgent")]  # fmt: skip
     decisions = decide(make_snapshot(jobs, [make_node("n1", gpus=2, cpus=64)]), Rules())
     assert list(started(decisions)) == ["4", "2"]
+
+
+def test_a_better_class_goes_before_any_score() -> None:
+    mean, good = make_job("1", gpus="2", priority="high"), make_job("2", gpus="1", time="1m")
+    seen = make_snapshot(
+        [replace(mean, owner="bob"), good], [make_node("n1", gpus=2, cpus=64)], usage={"bob": 9e9}
+    )
+    assert list(started(decide(seen, Rules()))) == ["1"]
+
+
+def test_equal_jobs_of_one_person_start_in_the_order_of_arrival_and_a_requeued_one_keeps_its_place() -> None:
+    jobs = [replace(make_job(str(n), gpus="1", name="x"), owner="bob") for n in (7, 3, 12, 5)]
+    again = replace(
+        jobs[1], attempts=(Attempt(1, "n9", (), "l", 1.0, 9000.0, 143, EndReason.PREEMPTED, "x"),)
+    )
+    seen = make_snapshot([jobs[0], again, *jobs[2:]], [make_node("n1", gpus=3, cpus=64)], usage={"ann": 5.0})
+    assert list(started(decide(seen, Rules()))) == ["3", "5", "7"]
+
+
+def test_arrays_of_one_person_and_jobs_of_others_take_turns() -> None:
+    array = [replace(make_job("1", gpus="1"), id=f"1.{n}", array="1", index=n) for n in range(20)]
+    single = replace(make_job("2", gpus="1"), owner="bob")
+    assert "2" in started(
+        decide(make_snapshot([*array, single], [make_node("n1", gpus=4, cpus=64)]), Rules())
+    )
+
+
+def test_what_runs_on_a_drained_machine_is_held_all_the_same() -> None:
+    nodes = [replace(make_node("n1", gpus=2), drained="for a fan"), make_node("n2", gpus=2)]
+    runs = holding_job("1", "n1", "n1-0", "n1-1")
+    seen = make_snapshot([make_job("2", gpus="1")], nodes, running=[runs])
+    assert started(decide(seen, Rules(cap=Caps(gpus=2.0)))) == {}
+    assert started(decide(seen, Rules(cap=Caps(gpus=3.0)))) == {"2": "n2"}
+
+
+def test_a_share_counts_against_the_cap_as_its_part_of_the_smallest_card_that_it_may_get() -> None:
+    big = make_node("n1", gpus=1, model="NVIDIA A100", gpu_memory=80 * GB)
+    seen = make_snapshot([make_job("1", gpus="share:12GB")], [big, make_node("n2", gpus=1)])
+    assert started(decide(seen, Rules(cap=Caps(gpus=0.3)))) == {}
+    assert started(decide(seen, Rules(cap=Caps(gpus=0.5)))) == {"1": "n2"}
 
 
 def test_the_smallest_sufficient_card_is_taken() -> None:
