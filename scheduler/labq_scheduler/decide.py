@@ -231,10 +231,12 @@ class _Pass:
         found = found or self._plan(shape, rooms, hard) or (self._plan(shape, rooms, False) if hard else None)
         if hard:
             self.caps.started(job.owner, self.ground.asked(shape))
+        # Whoever passes a job for which others were stopped must end in time for certain, or they were in vain.
+        firm = hard or awaited in rooms
         if awaited in rooms:
             self._say_who_is_stopped(row, job, awaited)
         elif (yielding := self._yielding(row, job, shape, rooms, found)) is not None:
-            found = {yielding.node: Earliest(yielding.at, yielding.fit, yielding.spare, True)}
+            found, firm = {yielding.node: Earliest(yielding.at, yielding.fit, yielding.spare, True)}, True
         if found is None:
             return
         waited = self.now - job.submitted_at
@@ -244,7 +246,7 @@ class _Pass:
         certain = all(at.certain for at in found.values())
         spare = {name: at.spare for name, at in found.items()}
         self.reservation = Reservation(
-            job, parts, start, spare, certain, hard, margin_of(self.rules, waited, typical)
+            job, parts, start, spare, certain, firm, margin_of(self.rules, waited, typical)
         )
         self._leave_out_what_cannot_start(self.reservation)
 

@@ -148,7 +148,7 @@ def _given_back(room: Room, jobs: Iterable[Job]) -> Room:
 
 def _cost(jobs: Iterable[Job], now: float) -> tuple[float, float]:
     """Return the GPU-seconds and the seconds that are lost."""
-    ran = [(len(job.gpus), now - (job.started_at or now)) for job in jobs]
+    ran = [(len(job.gpus), now - job.started_at) for job in jobs if job.started_at is not None]
     return sum(gpus * seconds for gpus, seconds in ran), sum(seconds for _, seconds in ran)
 
 

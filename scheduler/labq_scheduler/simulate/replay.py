@@ -16,7 +16,7 @@ from labq.node import Node
 from labq.spec import JobSpec
 from labq.states import JobState
 from labq_scheduler.decide import decide
-from labq_scheduler.decisions import Start
+from labq_scheduler.decisions import Decisions, Start
 from labq_scheduler.pending import Pending
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.rules import Rules
@@ -70,6 +70,8 @@ class Replay:
     runtimes: Learner
     #: called before each decision is applied: for tests of what must always hold
     watch: Callable[[Snapshot, Sequence[Start]], None] = lambda snapshot, starts: None
+    #: the same, with all that is decided
+    see: Callable[[Snapshot, Decisions], None] = lambda snapshot, decisions: None
     #: give each job a name of its own (an oracle tells them apart by it)
     name_each: bool = False
     #: seconds that a job which is stopped for another runs on
@@ -134,6 +136,7 @@ class Replay:
             decisions = decide(snapshot, self.rules, ground)
             self.decisions += 1
             self.watch(snapshot, decisions.starts)
+            self.see(snapshot, decisions)
             for start in decisions.starts:
                 number = start.job.seq
                 pending.remove(start.job)

@@ -89,14 +89,14 @@ def test_what_is_promised_is_kept(trace: list[TraceJob], estimate: float) -> Non
     rules = Rules(bound=BOUND, preempt_after=None)
     promised: dict[str, float] = {}
 
-    def watch(snapshot: Snapshot, starts: object) -> None:
+    def see(snapshot: Snapshot, decisions: object) -> None:
         for jobs in snapshot.queue.jobs:
             for job in jobs:
                 within = bound_of(job, snapshot, rules, LIMIT)
                 assert within is not None
                 promised[job.id] = min(promised.get(job.id, float("inf")), snapshot.now + within)
 
-    ran = Replay(NODES, rules, Fixed(estimate), watch=watch, grace=GRACE).run(trace)
+    ran = Replay(NODES, rules, Fixed(estimate), see=see, grace=GRACE).run(trace)
     assert all(row.start <= promised[str(number)] for number, row in enumerate(ran))
 
 
@@ -182,7 +182,7 @@ def test_use_outside_the_queue_is_not_counted_on_while_another_place_is_certain(
     late = replace(make_job("1", gpus="1", time="1h"), submitted_at=0.0)
     nodes = [make_node("n1", gpus=1), make_node("n2", gpus=1)]
     running = holding_job("9", "n2", "n2-0", started_at=9000, time="9d")
-    snapshot = replace(make_snapshot([late], nodes, running=[running]), outside={"n1": {"n1-0": ()}})  # type: ignore[dict-item]
+    snapshot = replace(make_snapshot([late], nodes, running=[running]), outside={"n1": {"n1-0": ()}})
     reservation = decide(snapshot, LATE).reservation
     assert reservation is not None
     assert reservation.node == "n2"
