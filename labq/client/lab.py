@@ -65,7 +65,7 @@ class Lab:
         return found
 
     def history(self, since: str | None = None) -> dict[str, Any]:
-        """Return the jobs that ran and are over, as a replay needs them: ``{"since", "cut", "jobs"}``.
+        """Return the jobs that ran and are over, as a replay needs them: ``{"since", "cut", "pseudonyms", "rules", "jobs"}``.
 
         Args:
             since: submitted since then: a duration ago (90d), or an RFC 3339 time; None = 90 days ago.

@@ -133,6 +133,8 @@ def components() -> dict[str, Schema]:
             "The jobs that ran, are over and were submitted since then; oldest first.",
             since=parts.TIME,
             cut=parts.BOOL | {"description": "there are older ones, too"},
+            pseudonyms=parts.BOOL | {"description": "others than who asks have made-up names"},
+            rules=parts.text("the rules in force as a file that says the same, but for reservations"),
             jobs=parts.items(parts.ref("PastJob")),
         ),
         "PastJob": parts.record("A job as a replay needs it; null = it did not say.", **parts.PAST_JOB),

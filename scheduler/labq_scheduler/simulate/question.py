@@ -17,7 +17,7 @@ from labq_scheduler.simulate.past import past_jobs, present_nodes
 from labq_scheduler.simulate.runs import Work
 from labq_scheduler.simulate.shake import limited
 from labq_scheduler.simulate.traces import TraceJob, first_line, ignored, offered_load, read_trace
-from labq_scheduler.simulate.variants import DEFAULT, OWN, Variant, check_names, unfit
+from labq_scheduler.simulate.variants import DEFAULT, OWN, PRESENT, Variant, check_names, unfit
 
 #: What is compared when nobody says what: the first is what scores are told against, as for the public traces.
 USUAL = ("mf-easy-pred", "easy-pred", "fifo", OWN)
@@ -49,12 +49,13 @@ class Question:
         }
 
 
-def question_of(request: Mapping[str, Any], rules: Rules) -> Question:
+def question_of(request: Mapping[str, Any], given: Rules | None, present: Rules | None) -> Question:
     """Return what a request of `labq simulate` asks.
 
     Args:
         request: its flags, as labq/cli/simulate.py writes them.
-        rules: those given with --rules, else the defaults.
+        given: the rules of --rules; None = none were given.
+        present: those in force in the lab; None = no lab was asked.
 
     Raises:
         BadInputError: quoting what is not legal.
@@ -65,6 +66,11 @@ def question_of(request: Mapping[str, Any], rules: Rules) -> Question:
         f"{sign}{request[name]}" for name, sign in (("add", "+"), ("remove", "−")) if request.get(name)
     )
     names = _names(request, bool(changed))
+    if PRESENT in names and present is None:
+        raise BadInputError(
+            "the lab's present rules are not known here", "--compare present goes with --history"
+        )
+    rules = {DEFAULT: Rules(), PRESENT: present or Rules(), OWN: given or present or Rules()}
     nodes = _machines(request, notes)
     after = nodes
     if request.get("remove"):
@@ -79,7 +85,7 @@ def question_of(request: Mapping[str, Any], rules: Rules) -> Question:
     trace = _fitting(trace, (nodes, after), gangs=gangs, leave_out=bool(past), notes=notes)
     places = ((nodes, ""), (after, f" {changed}")) if changed else ((nodes, ""),)
     variants = [
-        Variant(name + suffix, name, Rules() if name == DEFAULT else rules, tuple(machines), gangs)
+        Variant(name + suffix, name, rules.get(name, Rules()), tuple(machines), gangs)
         for name in names
         for machines, suffix in places
     ]
@@ -92,7 +98,11 @@ def question_of(request: Mapping[str, Any], rules: Rules) -> Question:
 def _names(request: Mapping[str, Any], changed: bool) -> Sequence[str]:
     said = [name.strip() for name in (request.get("compare") or "").split(",") if name.strip()]
     check_names(said)
-    return said or ((OWN,) if changed else (DEFAULT, OWN) if request.get("rules") else USUAL)
+    if said:
+        return said
+    if request.get("rules"):
+        return (PRESENT if request.get("history") else DEFAULT, OWN)
+    return (OWN,) if changed else USUAL
 
 
 def _machines(request: Mapping[str, Any], notes: list[str]) -> list[Node]:

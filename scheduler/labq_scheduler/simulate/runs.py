@@ -67,7 +67,8 @@ class Work:
         trace = shaken(self.trace, self.seed, repeat) if self.shake else list(self.trace)
         policy = variant.made()
         replay = Replay(
-            variant.nodes, policy.rules, policy.estimator(trace), lambda _, starts: report(len(starts)), policy.name_each
+            variant.nodes, policy.rules, policy.estimator(trace), name_each=policy.name_each,
+            watch=lambda _, starts: report(len(starts)),
         )  # fmt: skip
         ran = replay.run(trace)
         waits = sorted(row.waited / HOUR for row in ran)
@@ -113,7 +114,8 @@ def _in_processes(work: Work, progress: Callable[[int, int], None], workers: int
     context = multiprocessing.get_context()
     counts = context.RawArray(c_int64, work.total)
     with ProcessPoolExecutor(workers, context, _begin, (work, counts)) as pool, _ended_with_us():
-        futures: list[Future[Outcome]] = [pool.submit(_one, number) for number in range(work.total)]
+        with _no_interrupt():
+            futures: list[Future[Outcome]] = [pool.submit(_one, number) for number in range(work.total)]
         left = set(futures)
         try:
             while left:
@@ -126,6 +128,22 @@ def _in_processes(work: Work, progress: Callable[[int, int], None], workers: int
                 "a process that replayed was killed", "look for a lack of memory (dmesg); replay fewer jobs"
             ) from None
         return [future.result() for future in futures]
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait while processes are made: half-made ones would end with a traceback, or not at all.
+
+    They inherit that they are not interrupted: this process ends them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 @contextmanager
@@ -147,7 +165,6 @@ _shared: tuple[Work, Array[c_int64]]
 def _begin(work: Work, counts: Array[c_int64]) -> None:
     global _shared
     _shared = (work, counts)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: end without a word
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -16,11 +16,13 @@ from labq_scheduler.policy.shape import Shape, shape_of
 from labq_scheduler.simulate.baselines import BASELINES, Policy, own
 from labq_scheduler.simulate.traces import TraceJob
 
-#: labq's policy under the rules that were given, or else its defaults.
+#: labq's policy under the rules that were given, else under those in force in the lab, else its defaults.
 OWN = "own"
+#: labq's policy under the rules in force in the lab, to compare given rules with.
+PRESENT = "present"
 #: labq's policy under its defaults, to compare given rules with.
 DEFAULT = "default"
-NAMES = (*BASELINES, DEFAULT, OWN)
+NAMES = (*BASELINES, DEFAULT, PRESENT, OWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Variant:
 
     def made(self) -> Policy:
         """Return the policy with its rules."""
-        found = own(self.rules) if self.policy in {OWN, DEFAULT} else BASELINES[self.policy]
+        found = own(self.rules) if self.policy in {OWN, PRESENT, DEFAULT} else BASELINES[self.policy]
         return replace(found, rules=replace(found.rules, gangs=self.gangs))
 
 

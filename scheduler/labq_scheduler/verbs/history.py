@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labq.clock import rfc3339
 from labq.errors import BadInputError, closest
 from labq.job import Job
+from labq.rules.read import Said
 from labq.states import FINAL
 from labq.store import Person
 from labq_scheduler.verbs.lab import Lab
@@ -48,8 +50,23 @@ def history(lab: Lab, begin: float, person: Person, *, now: float) -> dict[str, 
     return {
         "since": rfc3339(begin),
         "cut": total > MOST,
+        "pseudonyms": not person.admin,
+        "rules": rules_text(lab.rules.state().said),
         "jobs": rows(reversed(ran), None if person.admin else person.name),
     }
+
+
+def rules_text(said: Said) -> str:
+    """Return the rules in force as a file that says the same, without the remarks of whoever wrote it.
+
+    Reservations of machines are left out: they have dates. Pure.
+    """
+    lines = []
+    for path, entry in said.entries.items():
+        if not any(isinstance(part, int) for part in path):
+            name = ".".join(json.dumps(part, ensure_ascii=False) for part in path)
+            lines.append(f"{name} = {entry.key.write(entry.value)}\n")
+    return "".join(lines)
 
 
 def seconds_run(job: Job) -> float:

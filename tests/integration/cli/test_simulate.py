@@ -36,6 +36,11 @@ def past(number: int, user: str, gpus: str = "1") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def history(jobs: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    since = "2026-08-01T00:00:00.000Z"
+    return {"since": since, "cut": False, "pseudonyms": True, "rules": "", "jobs": jobs, **more}
+
+
 def node(name: str, cards: int) -> dict[str, Any]:
     gpus = [
         {
@@ -72,7 +77,7 @@ def test_a_trace_needs_no_server_and_gives_table_csv_picture_and_json(
 
 def test_the_lab_s_own_jobs_on_its_machines_and_on_two_more(server: FakeServer, labq: RunLabq) -> None:
     jobs = [past(n, "ann" if n % 3 else "bob") for n in range(30)]
-    server.add_json("GET", "/v1/history", {"since": "2026-08-01T00:00:00.000Z", "cut": True, "jobs": jobs})
+    server.add_json("GET", "/v1/history", history(jobs, cut=True))
     server.add_json("GET", "/v1/nodes", [node("n1", 2)])
     done = labq("simulate", "--history", "--since", "30d", "--add", "2x1:4090:24GB", "--shake", "0")
     assert done.returncode == 0, done.stderr
@@ -83,8 +88,22 @@ def test_the_lab_s_own_jobs_on_its_machines_and_on_two_more(server: FakeServer, 
     assert asked == ["/v1/history?since=30d", "/v1/nodes"]
 
 
+def test_given_rules_are_compared_with_those_in_force(
+    server: FakeServer, labq: RunLabq, tmp_path: Path
+) -> None:
+    jobs = [past(n, "ann" if n % 3 else "bob") for n in range(30)]
+    server.add_json("GET", "/v1/history", history(jobs, rules='"weights"."small" = 0\n"shares"."ann" = 2\n'))
+    server.add_json("GET", "/v1/nodes", [node("n1", 2)])
+    (tmp_path / "rules.toml").write_text("[weights]\nsmall = 3\n")
+    done = labq("simulate", "--history", "--rules", "rules.toml", "--shake", "0")
+    assert [line.split()[0] for line in done.stdout.splitlines()[4:6]] == ["present", "own"], done.stderr
+    assert done.stderr == ""
+    done = labq("simulate", "--history", "--compare", "own", "--shake", "0")
+    assert "an admin's replay is exact" in done.stderr
+
+
 def test_a_lab_without_a_past_has_nothing_to_replay(server: FakeServer, labq: RunLabq) -> None:
-    server.add_json("GET", "/v1/history", {"since": "2026-08-01T00:00:00.000Z", "cut": False, "jobs": []})
+    server.add_json("GET", "/v1/history", history([]))
     done = labq("simulate", "--history")
     assert done.returncode == 2
     assert "was submitted since 2026-08-01T00:00:00.000Z" in done.stderr
@@ -194,16 +213,20 @@ def test_ctrl_c_ends_it_and_its_processes_without_a_word(
         [str(LABQ), "simulate", "long.csv", "--machines", "8x4", "--workers", "2"], cwd=tmp_path, env=labq_env,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    wait_for(lambda: len(children(process.pid)) >= 2, 30, "two replays to be going on")
-    workers = children(process.pid)
-    if to == "everybody":
-        os.killpg(process.pid, signal.SIGINT)
-    else:
-        process.send_signal(signal.SIGKILL if "good" in to else signal.SIGINT)
-    out, said = process.communicate(timeout=20)
-    assert process.returncode == (-signal.SIGKILL if "good" in to else 130)
-    assert (out, said) == ("", "")
-    wait_for(lambda: not any(alive(worker) for worker in workers), 10, "its processes to end")
+    try:
+        wait_for(lambda: len(children(process.pid)) >= 2, 30, "two replays to be going on")
+        workers = children(process.pid)
+        if to == "everybody":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGKILL if "good" in to else signal.SIGINT)
+        out, said = process.communicate(timeout=20)
+        assert (process.returncode, out, said) == (-signal.SIGKILL if "good" in to else 130, "", "")
+        wait_for(lambda: not any(alive(worker) for worker in workers), 10, "its processes to end")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def alive(pid: int) -> bool:

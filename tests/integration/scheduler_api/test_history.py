@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,10 +55,35 @@ def test_what_ran_and_is_over_is_told_and_others_names_are_not(
         assert for_admins[other]["user"] == name_of(bob)
         assert set(for_admins[other]) == set(found[mine])
         answer = alice.get("/v1/history").json()
-        assert answer["cut"] is False
+        assert (answer["cut"], answer["pseudonyms"], answer["rules"]) == (False, True, "")
         assert [row["submitted_at"] for row in answer["jobs"]] == sorted(
             row["submitted_at"] for row in answer["jobs"]
         )
+    finally:
+        server.store.nodes.remove(CARDS.name, now=now())
+
+
+def test_the_command_line_replays_it_on_the_lab_s_machines(server: Server, alice: httpx.Client) -> None:
+    server.store.nodes.register(CARDS, now=now())
+    try:
+        mine = ran(server, alice, CARDS, GpuHold(f"{CARDS.name}-0"), ago=100.0, seconds=60.0)
+        wait_for(lambda: mine in jobs(alice), 10, "the run to be recorded")
+        token = alice.headers["Authorization"].removeprefix("Bearer ")
+        env = {**os.environ, "LABQ_SERVER": server.url, "LABQ_TOKEN": token, "LABQ_CONFIG": "/dev/null"}
+        argv = [
+            str(Path(sys.executable).parent / "labq"),
+            "simulate",
+            "--history",
+            "--add",
+            "2x1:4090:24GB",
+            "--json",
+        ]
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        body = json.loads(done.stdout)
+        assert [row["policy"] for row in body["rows"]] == ["own", "own +2x1:4090:24GB"]
+        assert body["rows"][1]["gpus"] == body["rows"][0]["gpus"] + 2
+        assert body["jobs"] >= 1
     finally:
         server.store.nodes.remove(CARDS.name, now=now())
 

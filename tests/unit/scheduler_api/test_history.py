@@ -8,9 +8,11 @@ from builders import make_job
 
 from labq.ending import EndReason
 from labq.job import Attempt, Job
+from labq.rules.read import read
 from labq.states import JobState
 from labq_scheduler.api import schemas
-from labq_scheduler.verbs.history import rows, seconds_run
+from labq_scheduler.policy.rules_of import rules_of
+from labq_scheduler.verbs.history import rows, rules_text, seconds_run
 
 
 def over(job_id: str, owner: str, name: str, *runs: tuple[float | None, float]) -> Job:
@@ -46,3 +48,26 @@ def test_names_of_others_are_alike_where_the_names_are_and_say_nothing_else() ->
 def test_a_row_has_just_the_keys_that_are_described() -> None:
     described = schemas.components()["PastJob"]["properties"]
     assert set(rows([over("1", "ann", "x", (0.0, 1.0))], None)[0]) == set(described)
+
+
+def test_the_rules_in_force_are_told_without_remarks_and_dates() -> None:
+    text = """
+    [weights]
+    share = 3.5  # because ann complained
+    [fair-share]
+    half-life = "7d"
+    [groups."vision.lab"]
+    members = ["ann"]
+    gpus = "none"
+    [[reservation]]
+    name = "demo"
+    nodes = ["n1"]
+    for = ["@vision.lab"]
+    from = 2026-12-01T00:00:00Z
+    until = 2026-12-02T00:00:00Z
+    """
+    said = read(text)
+    told = read(rules_text(said))
+    assert "complained" not in rules_text(said)
+    assert rules_of(said).windows
+    assert rules_of(told) == replace(rules_of(said), windows=())

@@ -38,12 +38,34 @@ def write(folder: Path, jobs: list[TraceJob]) -> Path:
 
 
 def asked(trace: Path, given: Rules | None = None, **more: Any) -> Any:
-    return question_of({"trace": str(trace), "machines": "1x4,1x8", **more}, given or Rules())
+    return question_of({"trace": str(trace), "machines": "1x4,1x8", **more}, given, None)
 
 
 def answered(trace: Path, workers: int = 1, **more: Any) -> list[Row]:
     work = asked(trace, **more).work
     return rows_of(work.variants, replay_all(work, lambda jobs, over: None, workers))
+
+
+def past(number: str, gpus: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": number, "user": "ann", "name": "x", "submitted_at": f"2026-11-01T00:00:0{number}.000Z", "seconds": 60.0,
+        "gpus": gpus, "cpus": None, "memory": None, "time": 3600.0, "priority": "normal", "nodes": [], **more,
+    }  # fmt: skip
+
+
+def node(name: str, state: str, cards: int) -> dict[str, Any]:
+    gpus = [
+        {"uuid": f"{name}-{i}", "index": i, "model": "NVIDIA A100", "memory": 80 * 2**30, "fault": ""}
+        for i in range(cards)
+    ]
+    return {
+        "name": name,
+        "state": state,
+        "cpus": 16.0,
+        "memory": 2**36,
+        "labels": {"rack": "a"},
+        "gpus": gpus,
+    }
 
 
 def test_the_same_seed_gives_the_same_table_by_one_process_or_by_several(trace: Path) -> None:
@@ -86,6 +108,22 @@ def test_given_rules_are_those_of_own_and_never_those_of_the_others(trace: Path)
     assert by_name["default"].weights == Weights()
     assert by_name["fifo"].weights.share == 0.0
     assert all(rules.gangs for rules in by_name.values())
+
+
+def test_present_rules_are_those_of_the_lab_and_own_follows_them_until_others_are_given() -> None:
+    def shares(given: Rules | None, **more: Any) -> dict[str, float]:
+        asked = {"history": {"jobs": [past("1", "1")], "nodes": [node("n1", "up", 1)]}, **more}
+        variants = question_of(asked, given, Rules(weights=Weights(share=7.0))).work.variants
+        return {variant.policy: variant.made().rules.weights.share for variant in variants}
+
+    assert shares(Rules(weights=Weights(share=9.0)), rules="r.toml") == {"present": 7.0, "own": 9.0}
+    assert shares(None, compare="own,default") == {"own": 7.0, "default": Weights().share}
+
+
+def test_present_rules_are_not_known_without_a_lab(trace: Path) -> None:
+    with pytest.raises(BadInputError) as caught:
+        asked(trace, compare="present")
+    assert "goes with --history" in caught.value.next
 
 
 def test_more_machines_shorten_waits_and_a_sentence_says_so(trace: Path) -> None:
@@ -133,32 +171,12 @@ def test_a_site_maximum_is_everybodys_limit(trace: Path) -> None:
 
 
 def test_the_lab_s_own_jobs_never_span_machines_and_those_that_fit_nowhere_are_left_out() -> None:
-    def past(number: str, gpus: str, **more: Any) -> dict[str, Any]:
-        return {
-            "id": number, "user": "ann", "name": "x", "submitted_at": f"2026-11-01T00:00:0{number}.000Z", "seconds": 60.0,
-            "gpus": gpus, "cpus": None, "memory": None, "time": 3600.0, "priority": "normal", "nodes": [], **more,
-        }  # fmt: skip
-
-    def node(name: str, state: str, cards: int) -> dict[str, Any]:
-        gpus = [
-            {"uuid": f"{name}-{i}", "index": i, "model": "NVIDIA A100", "memory": 80 * 2**30, "fault": ""}
-            for i in range(cards)
-        ]
-        return {
-            "name": name,
-            "state": state,
-            "cpus": 16.0,
-            "memory": 2**36,
-            "labels": {"rack": "a"},
-            "gpus": gpus,
-        }
-
     jobs = [
         past("2", "a100:2"), past("1", "share:8GB"), past("3", "4"), past("4", "1", nodes=["rack=b"]),
         past("5", "1", nodes=["rack=a"], cpus=2.0, priority="high"),
     ]  # fmt: skip
     history = {"jobs": jobs, "nodes": [node("n1", "up", 2), node("n2", "up", 2), node("n3", "lost", 4)]}
-    found = question_of({"history": history}, Rules())
+    found = question_of({"history": history}, None, Rules())
     assert [(job.id, job.submitted) for job in found.work.trace] == [("1", 0.0), ("2", 1.0), ("5", 4.0)]
     assert found.work.variants[0].gpus == 4
     assert found.notes == [
