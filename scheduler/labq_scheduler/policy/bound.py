@@ -33,8 +33,9 @@ def waiting_since(job: Job) -> float:
 def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | None = None) -> float | None:
     """Return the seconds within which a pending job starts for certain; None when nothing can be promised.
 
-    Nothing can be promised without ``rules.bound``, without a site maximum, while something runs or waits that has no
-    time limit, and for a job that waits for something else than room: another job, a moment, its image, its owner's cap.
+    Nothing can be promised without ``rules.bound``, without a site maximum, where the rules keep nodes for some people at
+    some hours, while something runs or waits that has no time limit, and for a job that waits for something else than
+    room: another job, a moment, its image. For a job whose owner is at a cap it counts from when that is over.
 
     Args:
         job: it waits.
@@ -42,7 +43,7 @@ def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | 
         rules: the lab's.
         max_time: longest time limit that a job may have, in seconds (``LABQ_MAX_TIME``); None = there is none.
     """
-    if rules.bound is None or max_time is None:
+    if rules.bound is None or max_time is None or rules.windows:
         return None
     queued = [other for row in snapshot.queue.jobs for other in row]
     holding = [other for jobs in snapshot.holding.values() for other in jobs]
@@ -64,13 +65,6 @@ def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | 
     )
     longest = max(max_time, *(other.spec.time or 0.0 for other in every)) + LONGEST_GRACE
     return late_at - snapshot.now + turns * longest
-
-
-def what_bound_lacks(rules: site.Rules, max_time: float | None) -> str | None:
-    """Return why the lab's bound promises nothing; None when it does, or when there is none."""
-    if rules.bound is None or max_time is not None:
-        return None
-    return "the wait bound promises nothing while a job may run for ever: set LABQ_MAX_TIME, the longest time limit, on the server"
 
 
 def _turns(job: Job, snapshot: Snapshot, rules: site.Rules) -> int:

@@ -15,7 +15,7 @@ from labq.image import Image, ImageOnNode
 from labq.job import Attempt, Job
 from labq.spec import PRIORITIES, JobSpec
 from labq_scheduler.decide import decide
-from labq_scheduler.policy.bound import LONGEST_GRACE, bound_of, waiting_since, what_bound_lacks
+from labq_scheduler.policy.bound import LONGEST_GRACE, bound_of, waiting_since
 from labq_scheduler.policy.rules import Caps, Passing, Rules
 from labq_scheduler.simulate.estimators import Fixed
 from labq_scheduler.simulate.replay import Ran, Replay
@@ -228,9 +228,3 @@ def test_nothing_is_promised_that_could_be_broken(case: str) -> None:
     )
     rules = replace(LATE, bound=None) if case == "no bound" else LATE
     assert bound_of(job, snapshot, rules, None if case == "no site maximum" else 3600.0) is None
-
-
-def test_a_bound_without_a_site_maximum_is_remarked_upon() -> None:
-    assert "LABQ_MAX_TIME" in (what_bound_lacks(LATE, None) or "")
-    assert what_bound_lacks(LATE, 3600.0) is None
-    assert what_bound_lacks(Rules(), None) is None
