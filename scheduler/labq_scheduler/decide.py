@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
-from labq.ending import EndReason
 from labq.job import Job
-from labq.states import JobState
 from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
 from labq_scheduler.policy.caps import Caps
+from labq_scheduler.policy.depends import dependency_failures
 from labq_scheduler.policy.ends import latest_end
 from labq_scheduler.policy.gang import earliest_gang, place_gang
 from labq_scheduler.policy.ground import Ground
@@ -67,7 +66,7 @@ class _Pass:
         #: jobs for which others are being stopped, and where
         self.awaited = ground.awaited()
         self.prepares: list[Prepare] = []
-        self.refusals = _dependency_failures(snapshot)
+        self.refusals = dependency_failures(snapshot)
         self.said: dict[ClassKey, str] = {}
         self.ready: dict[str, frozenset[str]] = {}
         #: numbers of the shapes that may fit somewhere yet
@@ -388,23 +387,3 @@ def _preparing(snapshot: Snapshot) -> dict[str, set[str]]:
             if said.state == "preparing":
                 busy.setdefault(node, set()).add(key)
     return busy
-
-
-def _dependency_failures(snapshot: Snapshot) -> list[Refuse]:
-    refusals = []
-    for job in snapshot.held:
-        for dependency in job.spec.after:
-            state = snapshot.dependencies.get(dependency.job)
-            # A key with None: Redis and the records were asked. Without a key they could not be.
-            if state is None and dependency.job in snapshot.dependencies:
-                text = (
-                    f"Failed: nobody knows job {dependency.job} any more, which it waits for; "
-                    "resubmit without it in --after."
-                )
-                refusals.append(Refuse(job, EndReason.DEPENDENCY_FAILED, text))
-                break
-            if not dependency.any_end and state in {JobState.FAILED, JobState.CANCELLED}:
-                text = f"Failed: job {dependency.job}, which it waits for, {state}; resubmit with --after any:{dependency.job} to run anyway."
-                refusals.append(Refuse(job, EndReason.DEPENDENCY_FAILED, text))
-                break
-    return refusals
