@@ -56,13 +56,16 @@ def queue_name(node: str) -> str:
     return QUEUE_PREFIX + node
 
 
-def job_view(job: Job, *, why: str | None = None, full: bool = True) -> dict[str, Any]:
+def job_view(
+    job: Job, *, why: str | None = None, full: bool = True, estimated_start: float | None = None
+) -> dict[str, Any]:
     """Return a job as the API shows it. Times are RFC 3339 UTC; sizes are bytes.
 
     Args:
         job: the record.
         why: why it waits, when it does.
         full: False leaves out spec and attempts, for long lists.
+        estimated_start: when it is expected to start, if it waits and that is known; seconds since the epoch.
     """
     spec = job.spec
     view: dict[str, Any] = {
@@ -87,6 +90,7 @@ def job_view(job: Job, *, why: str | None = None, full: bool = True) -> dict[str
         "index": job.index,
         "attempt": job.attempt,
         "why": why,
+        "estimated_start": _time(estimated_start),
     }
     if full:
         view |= {

@@ -29,7 +29,9 @@ def declare(parser: common.Parser) -> None:
     )
     flags.declare(parser)
     parser.add_argument("--array", metavar="INDICES", help="many jobs in one request: 0-9, 1,5,7 or 0-100:10")
-    parser.add_argument("--dry-run", action="store_true", help="say where it would run; queue nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say where and when it would run; queue nothing"
+    )
     parser.add_argument(
         "-f", "--follow", action="store_true", help="show build, waiting and log until it ends"
     )

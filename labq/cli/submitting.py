@@ -152,12 +152,19 @@ def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
         terminal.print_json(answer)
         return 0
     fits = [str(name) for name in answer.get("fits") or []]
-    print(
-        f"it would be queued; nodes that can run it: {', '.join(fits)}"
-        if fits
-        else f"no node can run it: {answer.get('why')}"
-    )
-    return 0 if fits else ImpossibleError.exit_status
+    if not fits:
+        print(f"no node can run it: {answer.get('why')}")
+        return ImpossibleError.exit_status
+    print(f"it would be queued; nodes that can run it: {', '.join(fits)}")
+    if "waits" in answer:
+        from labq.cli.render.outlook import lines
+        from labq.cli.render.text import clean
+
+        waits = answer["waits"]
+        print(f"it would wait: {clean(str(waits))}" if waits else "it would start at once")
+        for line in lines(answer, now()):
+            print(line)
+    return 0
 
 
 def report(answer: Mapping[str, Any], *, quiet: bool, follow: bool) -> None:

@@ -1,4 +1,7 @@
-"""Say in one sentence why a job waits."""
+"""Say why a job waits, when it is expected to start, and what would start sooner.
+
+The range holds what four of five such jobs live to see; how it is made: docs/howto/when-it-starts.md.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,15 @@ def declare(parser: common.Parser) -> None:
 def run(options: Any) -> int:
     """Ask and print."""
     from labq.cli import terminal
+    from labq.cli.render.outlook import lines
     from labq.cli.render.text import clean
+    from labq.clock import now
 
     answer = common.client(options).why(options.id)
     if options.json:
         terminal.print_json(answer)
     else:
         print(clean(str(answer.get("why") or f"job {answer['id']} is {answer['state']}")))
+        for line in lines(answer, now()):
+            print(line)
     return 0

@@ -80,7 +80,7 @@ class Jobs:
         return found
 
     def why(self, job_id: str) -> dict[str, Any]:
-        """Return why a job waits: ``{"id", "state", "why"}``."""
+        """Return why a job waits, and when it is expected to start: ``{"id", "state", "why", "estimate", …}``."""
         found: dict[str, Any] = self.session.json("GET", f"{route.job(job_id)}/why")
         return found
 

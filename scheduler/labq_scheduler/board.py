@@ -167,10 +167,10 @@ class Board:
         job = self.jobs.get(job_id)
         if job is None or job.state is not JobState.QUEUED:
             return None
-        held = why_held(job, now(), self._dependencies.states([job]))
+        held = self.why_held(job, now())
         if held:
             return held
-        snapshot, decisions = self._explanation()
+        snapshot, decisions = self.explanation()
         with self._lock:
             key = self._pending.key_of(job_id)
             first = self._pending.first(key) if key is not None else None
@@ -180,7 +180,11 @@ class Board:
         text = why_waiting(key, head, snapshot, decisions)
         return text if head.id == job_id else f"job {head.id}, which asks for the same, is before it: {text}"
 
-    def _explanation(self) -> tuple[Snapshot, Decisions]:
+    def why_held(self, job: Job, at: float) -> str | None:
+        """Return why a job may not start yet, whatever is free; None when nothing holds it back. May ask Redis."""
+        return why_held(job, at, self._dependencies.states([job]))
+
+    def explanation(self) -> tuple[Snapshot, Decisions]:
         """Return what would be decided now: a second old at most."""
         with self._explaining:  # one thread works it out, the others wait for that
             if self._explained is None or monotonic() - self._explained_at > EXPLAIN_EVERY:

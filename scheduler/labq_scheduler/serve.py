@@ -19,6 +19,7 @@ from labq_scheduler.board import Board
 from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
+from labq_scheduler.forecast.watch import Forecasts
 from labq_scheduler.loop import Loop
 from labq_scheduler.policy.rules_of import card_weight
 from labq_scheduler.records.history import History
@@ -63,6 +64,7 @@ def make_lab(settings: Settings) -> Lab:
         ledger=ledger,
         site=site,
         rules=rules,
+        forecasts=Forecasts(board.snapshot, rules),
     )
 
 
@@ -165,6 +167,9 @@ def _start_helpers(lab: Lab, settings: Settings) -> list[Callable[[], None]]:
     recorder.start()
     janitor.start()
     stops = [recorder.stop, janitor.stop]
+    if lab.forecasts is not None:
+        lab.forecasts.start()
+        stops.append(lab.forecasts.stop)
     if settings.text("targets_dir"):
         from labq_scheduler.targets import Targets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labq.cli.render.moments import about, between
+from labq.cli.render.outlook import short
 from labq.cli.render.text import clean, clip, table
 
 TYPE_CHECKING = False
@@ -63,7 +64,7 @@ def jobs_table(
         colours: colour the states.
     """
     narrow = width < NARROW
-    head = ["ID", "NAME", "STATE", "OWNER", "GPUS", "NODE", "WAITED", "RAN", "WHY / NOTE"]
+    head = ["ID", "NAME", "STATE", "OWNER", "GPUS", "NODE", "WAITED", "RAN", "STARTS", "WHY / NOTE"]
     rows, paints = [], []
     for job in jobs:
         rows.append(
@@ -76,25 +77,28 @@ def jobs_table(
                 clean(str(job.get("node") or "-")),
                 about(between(job.get("submitted_at"), job.get("started_at") or job.get("ended_at"), now)),
                 about(between(job.get("started_at"), job.get("ended_at"), now)) or "-",
+                short(job.get("estimated_start"), now) if job["state"] == "queued" else "-",
                 clean(note_text(job)),
             ]
         )
-        paints.append(["", "", STATE_COLOURS.get(str(job["state"]), ""), "", "", "", "", "", "grey"])
+        paints.append(["", "", STATE_COLOURS.get(str(job["state"]), ""), "", "", "", "", "", "", "grey"])
     drop = [] if owners else [3]
-    if not any(row[8] for row in rows):
+    if not any("estimated_start" in job and job["state"] == "queued" for job in jobs):
         drop.append(8)
+    if not any(row[9] for row in rows):
+        drop.append(9)
     elif narrow:  # why it waits or failed is worth more
         drop += [5, 6]
     keep = [i for i in range(len(head)) if i not in drop]
-    shrink = [keep.index(i) for i in (8, 1, 2, 4) if i in keep]
+    shrink = [keep.index(i) for i in (9, 1, 2, 4) if i in keep]
     return table(
         [head[i] for i in keep],
         [[row[i] for i in keep] for row in rows],
         width,
         shrink=shrink,
-        drop=[keep.index(i) for i in (6, 5, 8, 4, 3) if i in keep],
+        drop=[keep.index(i) for i in (6, 5, 9, 4, 3) if i in keep],
         colour_of=[[paint[i] for i in keep] for paint in paints] if colours else None,
-        numbers=[keep.index(i) for i in (6, 7) if i in keep],
+        numbers=[keep.index(i) for i in (6, 7, 8) if i in keep],
     )
 
 

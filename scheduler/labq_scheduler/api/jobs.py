@@ -42,13 +42,13 @@ def _submit(lab: Lab, person: Person, body: Any, key: str) -> Response:
 
 
 @router.post("/v1/jobs:check", openapi_extra=schemas.body("SubmitRequest", "Checked"))
-async def check_job(request: Request, _person: User) -> Response:
-    """Say whether a job would be accepted and where it could run; makes nothing."""
-    return await in_thread(_check, lab_of(request), await read_json(request))
+async def check_job(request: Request, person: User) -> Response:
+    """Say whether a job would be accepted, where it could run and when it would start; makes nothing."""
+    return await in_thread(_check, lab_of(request), person, await read_json(request))
 
 
-def _check(lab: Lab, body: Any) -> Response:
-    return json_answer(checking.check(lab, submit.parse(body, lab.site, asking=True)))
+def _check(lab: Lab, person: Person, body: Any) -> Response:
+    return json_answer(checking.check(lab, person, submit.parse(body, lab.site, asking=True), now=now()))
 
 
 @router.get("/v1/jobs", openapi_extra=schemas.jobs_query())
@@ -74,7 +74,7 @@ async def show_job(request: Request, job_id: str, person: User) -> Response:
 
 @router.get("/v1/jobs/{job_id}/why", openapi_extra=schemas.answer("Why"))
 async def why_job(request: Request, job_id: str, _person: User) -> Response:
-    """Say in one sentence why the job waits, or what it does."""
+    """Say why the job waits, when it is expected to start and what would start sooner; or what it does."""
     return json_answer(await in_thread(show.why, lab_of(request), job_id))
 
 

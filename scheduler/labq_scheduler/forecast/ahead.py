@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from labq.ending import EndReason, StopRequest
 from labq.image import Image, ImageOnNode
 from labq.job import Job
 from labq.states import FINAL, JobState
@@ -93,6 +94,8 @@ class Future:
         self._usage = Usage(begin.rules.half_life, snapshot.usage, self.now)
         for owner, gpus in self._ground.held().items():
             self._usage.change(owner, gpus, self.now)
+        #: what each job that runs holds
+        self._running: dict[str, tuple[Job, ...]] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._members = {name: set(jobs) for name, jobs in begin.members.items()}
         self._held = {job.id: job for job in begin.held}
@@ -148,7 +151,12 @@ class Future:
             what()
 
     def _ends(self, at: float, parts: tuple[Job, ...]) -> None:
+        self._running[parts[0].id] = parts
+
         def end() -> None:
+            if self._running.get(parts[0].id) is not parts:
+                return  # it is being stopped instead
+            del self._running[parts[0].id]
             for part in parts:
                 name = part.node or ""
                 self._holding[name] = tuple(job for job in self._holding[name] if job is not part)
@@ -180,6 +188,15 @@ class Future:
     def _release(self, job: Job) -> None:
         if self._held.pop(job.id, None) is not None:
             self._waiting.release(job)
+
+    def _stopped(self, job: Job, for_job: Job) -> None:
+        """Let a job yield to another; it is not thought to come back: it would only yield again."""
+        stop = StopRequest(EndReason.PREEMPTED, "labq", self.now, for_job=for_job.id)
+        parts = tuple(replace(part, state=JobState.STOPPING, stop=stop) for part in self._running[job.id])
+        for old, part in zip(self._running[job.id], parts, strict=True):
+            name = part.node or ""
+            self._holding[name] = tuple(part if other is old else other for other in self._holding[name])
+        self._ends(self.now + job.grace, parts)
 
     def _prepared(self, key: str, node: str) -> None:
         def ready() -> None:
@@ -216,6 +233,8 @@ class Future:
             self._ends(self.now + max(1.0, self._lengths.fresh(start.job)), parts)
             self.starts[start.job.id] = self.now, start.node
         self._waiting.started(start.job for start in decisions.starts)
+        for preempt in decisions.preempts:
+            self._stopped(preempt.job, preempt.for_job)
         for prepare in decisions.prepares:
             image = self._images.get(prepare.key, Image(prepare.key))
             said = ImageOnNode("preparing", self.now + IMAGE_TAKES)

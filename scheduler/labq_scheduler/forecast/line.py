@@ -9,9 +9,11 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from labq.job import Job
+from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.runtimes import Estimator
 from labq_scheduler.snapshot import Columns, Queue, class_key
 
+_HEADS = ("submitted", "since", "seq", "index")
 _T = TypeVar("_T", bound=Hashable)
 
 
@@ -29,9 +31,8 @@ class Waiting:
         self._gone = [0] * len(self._jobs)
         self._row_of = {job.id: row for row, jobs in enumerate(self._jobs) for job in jobs}
         columns = queue.columns
-        self._submitted, self._seq, self._index = (
-            columns.submitted.copy(), columns.seq.copy(), columns.index.copy(),
-        )  # fmt: skip
+        #: the columns that tell of the first job of each class
+        self._heads = {name: getattr(columns, name).copy() for name in _HEADS}
         self._left = np.array([len(jobs) for jobs in self._jobs], dtype=np.int64)
 
     def copy(self) -> Waiting:
@@ -39,8 +40,8 @@ class Waiting:
         other = object.__new__(Waiting)
         other._queue, other._row_of = self._queue, self._row_of
         other._jobs, other._gone = self._jobs.copy(), self._gone.copy()
-        other._submitted, other._seq = self._submitted.copy(), self._seq.copy()
-        other._index, other._left = self._index.copy(), self._left.copy()
+        other._heads = {name: column.copy() for name, column in self._heads.items()}
+        other._left = self._left.copy()
         return other
 
     def __len__(self) -> int:
@@ -66,21 +67,19 @@ class Waiting:
             rows.add(row)
         for row in rows:
             if self._left[row]:
-                head = self._jobs[row][self._gone[row]]
-                self._submitted[row], self._seq[row] = head.submitted_at, head.seq
-                self._index[row] = head.index or 0
+                for name, value in _head(self._jobs[row][self._gone[row]]).items():
+                    self._heads[name][row] = value
 
     def queue(self) -> Queue:
         """Return them as a decision sees them."""
         queue = self._queue
-        rows = np.flatnonzero(self._left)
+        rows: list[int] = np.flatnonzero(self._left).tolist()
         for row in rows:
             if self._gone[row]:
                 self._jobs[row], self._gone[row] = self._jobs[row][self._gone[row] :], 0
-        heads = {"submitted": self._submitted, "seq": self._seq, "index": self._index}
         columns = Columns(
             **{
-                item.name: heads.get(item.name, getattr(queue.columns, item.name))[rows]
+                item.name: self._heads.get(item.name, getattr(queue.columns, item.name))[rows]
                 for item in fields(Columns)
             }
         )
@@ -97,9 +96,9 @@ def with_jobs(queue: Queue, jobs: Sequence[Job], estimator: Estimator) -> Queue:
     for key, job in zip(keys, jobs, strict=True):
         row: dict[str, float] = {
             "user": users.of(key.owner), "shape": shapes.of(key.shape), "image": images.of(key.image_key),
-            "rank": key.rank, "submitted": job.submitted_at, "seq": job.seq, "index": job.index or 0,
-            "gpus": float(key.shape.gpus.count), "doublings": key.shape.doublings, "typical": key.typical,
-            "safe": key.safe, "limit": np.inf if key.time is None else key.time + key.grace,
+            "rank": key.rank, "gpus": float(key.shape.gpus.count), "doublings": key.shape.doublings,
+            "typical": key.typical, "safe": key.safe,
+            "limit": np.inf if key.time is None else key.time + key.grace, **_head(job),
         }  # fmt: skip
         for name, value in row.items():
             rows[name].append(value)
@@ -130,11 +129,21 @@ def without(queue: Queue, job: Job) -> Queue:
             jobs=[queue.jobs[other] for other in keep],
             columns=Columns(**{item.name: getattr(columns, item.name)[keep] for item in fields(Columns)}),
         )
-    heads = {name: getattr(columns, name).copy() for name in ("submitted", "seq", "index")}
-    heads["submitted"][row], heads["seq"][row] = rest[0].submitted_at, rest[0].seq
-    heads["index"][row] = rest[0].index or 0
+    heads = {name: getattr(columns, name).copy() for name in _HEADS}
+    for name, value in _head(rest[0]).items():
+        heads[name][row] = value
     jobs_of = [rest if other == row else jobs for other, jobs in enumerate(queue.jobs)]
     return replace(queue, jobs=jobs_of, columns=replace(columns, **heads))
+
+
+def _head(job: Job) -> dict[str, float]:
+    """Return what the columns tell of the first job of a class."""
+    return {
+        "submitted": job.submitted_at,
+        "since": waiting_since(job),
+        "seq": job.seq,
+        "index": job.index or 0,
+    }
 
 
 class _Numbers(Generic[_T]):

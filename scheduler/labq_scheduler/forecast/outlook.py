@@ -51,6 +51,13 @@ class Forecast:
     _starts: NDArray[np.float64]
     _nodes: tuple[tuple[str, ...], ...]
     _places: dict[str, int]
+    #: the likely start of each job
+    _likely: list[float]
+
+    def likely(self, job_id: str) -> float | None:
+        """Return the likely start of a job, seconds since the epoch; None when it is not known, or later than was looked."""
+        place = self._places.get(job_id)
+        return None if place is None else _some(self._likely[place])
 
     def of(self, job_id: str) -> Outlook | None:
         """Return the outlook of a job; None when it did not wait then."""
@@ -115,7 +122,9 @@ def forecast(
     never = (float("inf"), "")
     starts = np.array([[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told])
     nodes = tuple(tuple(future.starts.get(job_id, never)[1] for job_id in jobs) for future in told)
-    return Forecast(now, looked, starts, nodes, {job_id: place for place, job_id in enumerate(jobs)})
+    places = {job_id: place for place, job_id in enumerate(jobs)}
+    likely = np.sort(starts, axis=0)[max(0, ceil(0.5 * len(told)) - 1)] if jobs else starts
+    return Forecast(now, looked, starts, nodes, places, likely.tolist())
 
 
 def _some(at: float) -> float | None:

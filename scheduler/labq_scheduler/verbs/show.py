@@ -13,6 +13,7 @@ from labq.links import grafana_job
 from labq.states import JobState
 from labq.store import Person
 from labq.wire import job_view
+from labq_scheduler.verbs import outlook
 from labq_scheduler.verbs.lab import Lab
 
 #: What others see in place of values that may be private.
@@ -62,7 +63,7 @@ def array_ids(lab: Lab, array_id: str) -> list[str]:
 def view(lab: Lab, job: Job, person: Person, *, full: bool = True) -> dict[str, Any]:
     """Return the job as ``person`` may see it: others' variables and build arguments are hidden."""
     why = lab.board.why(job.id) if job.state is JobState.QUEUED else None
-    seen = job_view(job, why=why, full=full)
+    seen = job_view(job, why=why, full=full, estimated_start=outlook.start_of(lab, job))
     if full:
         if not may_change(job, person):
             hide(seen["spec"])
@@ -97,12 +98,12 @@ def show(lab: Lab, job_id: str, person: Person) -> dict[str, Any]:
 
 
 def why(lab: Lab, job_id: str) -> dict[str, Any]:
-    """Return one sentence on what the job does or waits for."""
+    """Return one sentence on what the job does or waits for, and when it is expected to start."""
     job = find(lab, job_id)
     if job.state is JobState.QUEUED:
         lab.board.wait_caught_up()
         job = lab.board.get(job_id) or job
-    return {"id": job.id, "state": str(job.state), "why": sentence(lab, job)}
+    return {"id": job.id, "state": str(job.state), "why": sentence(lab, job), **outlook.of_job(lab, job)}
 
 
 def sentence(lab: Lab, job: Job) -> str:

@@ -84,9 +84,11 @@ def test_an_impossible_job_is_refused_with_the_nearest_fit(alice: httpx.Client) 
 
 
 def test_check_says_where_it_would_run_and_makes_nothing(alice: httpx.Client) -> None:
-    assert alice.post("/v1/jobs:check", json={"spec": {"image": "busybox", "gpus": "2"}}).json() == {
-        "why": None, "fits": ["n1"], "warnings": [],
-    }  # fmt: skip
+    said = alice.post("/v1/jobs:check", json={"spec": {"image": "busybox", "gpus": "2"}}).json()
+    assert (said["why"], said["fits"], said["warnings"]) == (None, ["n1"], [])
+    assert said["waits"].startswith("its image is ")
+    assert said["estimate"]["node"] == "n1"
+    assert said["estimate"]["likely"] > "2026"
     secret = {"image": "busybox", "secrets": ["TOKEN"]}
     assert alice.post("/v1/jobs:check", json={"spec": secret}).json()["fits"] == ["n1"]
     assert alice.post("/v1/jobs", json={"spec": secret}).status_code == 422
@@ -233,6 +235,15 @@ def test_why_is_one_sentence_in_every_state(alice: httpx.Client, agent: FakeAgen
     assert [row["state"] for row in said] == ["queued", "running", "failed"]
     assert [row["why"] for row in said][1:] == ["it runs on n1", "It ended with 1."]
     assert said[0]["why"]
+
+
+def test_a_job_that_waits_has_an_estimated_start_alone_and_in_a_list(alice: httpx.Client) -> None:
+    job_id = submit(alice)
+    said = alice.get(f"/v1/jobs/{job_id}/why").json()
+    assert said["estimate"]["early"] <= said["estimate"]["likely"] <= said["estimate"]["late"]
+    assert said["starts_by"] is None  # the lab has no bound
+    (row,) = [job for job in alice.get("/v1/jobs").json() if job["id"] == job_id]
+    assert row["estimated_start"] == said["estimate"]["likely"]
 
 
 def test_a_note_is_written_in_any_state(alice: httpx.Client, agent: FakeAgent) -> None:

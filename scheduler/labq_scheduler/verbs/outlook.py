@@ -1,0 +1,130 @@
+"""Outlook: when a job that waits, or one that nobody has submitted yet, is expected to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from labq.clock import monotonic, rfc3339
+from labq.image import image_key
+from labq.job import Job
+from labq.spec import JobSpec
+from labq.states import JobState
+from labq.store import Person
+from labq_scheduler.decide import decide
+from labq_scheduler.forecast.ahead import Now
+from labq_scheduler.forecast.line import with_jobs
+from labq_scheduler.forecast.outlook import Outlook, forecast
+from labq_scheduler.forecast.sooner import Sooner, sooner
+from labq_scheduler.policy.bound import bound_of
+from labq_scheduler.policy.ground import Ground
+from labq_scheduler.policy.why import why_waiting
+from labq_scheduler.verbs.lab import Lab
+
+NOTHING: dict[str, Any] = {"estimate": None, "starts_by": None, "sooner": []}
+#: Seconds that the server thinks about one question: about what would start sooner, and about a job that is not there yet.
+THINK_SOONER, THINK_NEW = 1.0, 2.0
+#: Futures of a job that is not there yet.
+FUTURES = 5
+#: Number of a job that is not there yet: behind all others.
+LAST = 2**53
+NEW = str(LAST)
+
+
+def start_of(lab: Lab, job: Job) -> float | None:
+    """Return when a job is likely to start, as far as it is known already: seconds since the epoch."""
+    if job.state is not JobState.QUEUED or lab.forecasts is None:
+        return None
+    known = lab.forecasts.latest()
+    return None if known is None else known.likely(job.id)
+
+
+def of_job(lab: Lab, job: Job) -> dict[str, Any]:
+    """Return ``estimate``, ``starts_by`` and ``sooner`` of a job."""
+    if job.state is not JobState.QUEUED or lab.forecasts is None or not lab.board.loaded:
+        return NOTHING
+    outlook = lab.forecasts.of(job.id)
+    snapshot, decisions = lab.board.explanation()
+    rules = lab.rules()
+    if any(other.id == job.id for other in snapshot.held):
+        return _view(outlook)
+    told = sooner(job, outlook, snapshot, rules, dict(decisions.rooms), _for(THINK_SOONER))
+    promised = bound_of(job, snapshot, rules, lab.site.max_time)
+    return {
+        **_view(outlook),
+        "starts_by": None if promised is None else rfc3339(snapshot.now + promised),
+        "sooner": _told(told),
+    }
+
+
+def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, Any]:
+    """Return ``waits``, ``estimate``, ``starts_by`` and ``sooner`` of a job that would be submitted now.
+
+    Args:
+        lab: the parts.
+        person: whose it would be.
+        spec: what is asked for.
+        now: seconds since the epoch.
+    """
+    job = Job(
+        id=NEW, owner=person.name, uid=person.uid, gid=person.gid, spec=spec, state=JobState.QUEUED,
+        submitted_at=now, seq=LAST, image_key=image_key(spec), not_before=spec.not_before,
+    )  # fmt: skip
+    if not lab.board.loaded:
+        return {"waits": "the server has not read the lab's state yet", **NOTHING}
+    if (held := lab.board.why_held(job, now)) is not None:
+        return {"waits": held, **NOTHING}
+    snapshot, _ = lab.board.explanation()
+    rules = lab.rules()
+    with_it = replace(snapshot, queue=with_jobs(snapshot.queue, [job], snapshot.runtimes))
+    ground = Ground()
+    ground.update(with_it)
+    decisions = decide(with_it, rules, ground.copy())
+    for start in decisions.starts:
+        if start.job.id == NEW:
+            at = rfc3339(now)
+            found = {"early": at, "likely": at, "late": at, "node": start.node, "looked_until": None}
+            return {"waits": None, **NOTHING, "estimate": found}
+    outlook = forecast(
+        Now.of(with_it, rules, ground), [NEW], futures=FUTURES, go_on=_for(THINK_NEW)
+    ).of(NEW)  # fmt: skip
+    told = sooner(job, outlook, snapshot, rules, dict(decisions.rooms), _for(THINK_SOONER))
+    promised = bound_of(job, with_it, rules, lab.site.max_time)
+    key = next(key for key, jobs in zip(with_it.queue.keys, with_it.queue.jobs, strict=True) if job in jobs)
+    return {
+        "waits": why_waiting(key, job, with_it, decisions),
+        **_view(outlook),
+        "starts_by": None if promised is None else rfc3339(now + promised),
+        "sooner": _told(told),
+    }
+
+
+def _for(seconds: float) -> Callable[[], bool]:
+    """Return what says for so many seconds that there is time left."""
+    end = monotonic() + seconds
+    return lambda: monotonic() < end
+
+
+def _view(outlook: Outlook | None) -> dict[str, Any]:
+    if outlook is None:
+        return NOTHING
+    never = outlook.looked == float("inf")
+    found = {
+        "early": _time(outlook.early),
+        "likely": _time(outlook.likely),
+        "late": _time(outlook.late),
+        "node": outlook.node or None,
+        "looked_until": None if never else rfc3339(outlook.looked),
+    }
+    return {**NOTHING, "estimate": found}
+
+
+def _told(found: list[Sooner]) -> list[dict[str, Any]]:
+    return [
+        {"text": one.text, "flag": one.flag, "start": _time(one.start), "node": one.node} for one in found
+    ]
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)

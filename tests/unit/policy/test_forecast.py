@@ -1,0 +1,231 @@
+"""Forecasts say when a job will start: to the second when run times are true, with a range when they are not."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+from builders import GB, holding_job, make_job, make_node, make_snapshot
+
+from labq.image import Image
+from labq.job import Job
+from labq.states import JobState
+from labq_scheduler.forecast.ahead import IMAGE_TAKES, Now
+from labq_scheduler.forecast.line import Waiting, with_jobs, without
+from labq_scheduler.forecast.outlook import DAY, Forecast, forecast
+from labq_scheduler.forecast.sooner import sooner
+from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.runtimes import Kind, Runtimes
+from labq_scheduler.simulate.estimators import Oracle
+from labq_scheduler.snapshot import Columns, Queue, Snapshot
+
+NOW = 10_000.0
+RULES = Rules()
+
+
+def one(name: str, gpus: str = "1", number: int = 1, **wire: object) -> Job:
+    """Return a queued job whose name says to the oracle how long it runs."""
+    return make_job(str(number), gpus=gpus, name=name, cpus=1, memory="1GB", **wire)
+
+
+def oracle(**seconds: float) -> Oracle:
+    return Oracle(seconds)
+
+
+def ahead(snapshot: Snapshot, **how: object) -> Forecast:
+    return forecast(Now.of(snapshot, RULES), **how)  # type: ignore[arg-type]
+
+
+def start(found: Forecast, job_id: str) -> tuple[float | None, str]:
+    outlook = found.of(job_id)
+    assert outlook is not None
+    return outlook.likely, outlook.node
+
+
+def test_true_run_times_give_true_starts() -> None:
+    running = [
+        holding_job("1", "n1", "n1-0", started_at=NOW - 100, name="a"),
+        holding_job("2", "n1", "n1-1", started_at=NOW - 100, name="b"),
+    ]
+    jobs = [one("c", number=3), one("d", gpus="2", number=4), one("e", number=5)]
+    truth = oracle(a=400, b=1000, c=200, d=500, e=100_000)
+    found = ahead(make_snapshot(jobs, [make_node(gpus=2)], running=running, runtimes=truth))
+    # c takes a's GPU at 300 and is over when b is still there; d gets both when b is over; e is long and comes last
+    assert start(found, "3") == (NOW + 300, "n1")
+    assert start(found, "4") == (NOW + 900, "n1")
+    assert start(found, "5") == (NOW + 1400, "n1")
+    assert found.likely("4") == NOW + 900
+    assert found.of("nobody") is None
+
+
+def test_one_future_is_enough_when_nothing_is_uncertain() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
+    found = ahead(
+        make_snapshot([one("b", number=2)], [make_node(gpus=1)], running=running, runtimes=oracle(a=60, b=1))
+    )
+    outlook = found.of("2")
+    assert outlook is not None
+    assert outlook.early == outlook.likely == outlook.late == NOW + 60
+
+
+def test_the_range_holds_what_history_holds() -> None:
+    known = Runtimes()
+    for seconds in range(1000, 21_000, 1000):
+        known.add(Kind("ann", "", 1), float(seconds))
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW)]
+    found = ahead(
+        make_snapshot([make_job("2", gpus="1")], [make_node(gpus=1)], running=running, runtimes=known)
+    )
+    outlook = found.of("2")
+    assert outlook is not None
+    assert outlook.early is not None
+    assert outlook.likely is not None
+    assert outlook.late is not None
+    assert NOW + 1000 <= outlook.early <= NOW + 5000
+    assert NOW + 8000 <= outlook.likely <= NOW + 13_000
+    assert NOW + 16_000 <= outlook.late <= NOW + 20_000
+
+
+def test_the_same_question_gets_the_same_answer() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW - 50)]
+    snapshot = make_snapshot(
+        [make_job(str(n), gpus="1") for n in range(2, 9)], [make_node(gpus=1)], running=running
+    )
+    first, second = ahead(snapshot), ahead(snapshot)
+    assert [first.of(str(n)) for n in range(2, 9)] == [second.of(str(n)) for n in range(2, 9)]
+
+
+def test_what_was_not_reached_is_later_than_was_looked() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
+    snapshot = make_snapshot(
+        [one("b", number=2)], [make_node(gpus=1)], running=running, runtimes=oracle(a=30 * DAY, b=1)
+    )
+    outlook = ahead(snapshot, horizon=DAY).of("2")
+    assert outlook is not None
+    assert (outlook.likely, outlook.looked, outlook.never) == (None, NOW + DAY, False)
+
+
+def test_a_budget_ends_it_and_says_how_far_it_came() -> None:
+    jobs = [one(f"j{n}", number=n) for n in range(2, 30)]
+    truth = oracle(a=100, **{f"j{n}": 100.0 for n in range(2, 30)})
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
+    left = iter([True] * 5)
+    snapshot = make_snapshot(jobs, [make_node(gpus=1)], running=running, runtimes=truth)
+    found = ahead(snapshot, go_on=lambda: next(left, False))
+    assert start(found, "2") == (NOW + 100, "n1")
+    last = found.of("29")
+    assert last is not None
+    assert last.likely is None
+    assert NOW + 400 <= last.looked <= NOW + 600
+
+
+def test_a_job_that_nothing_could_hold_never_starts() -> None:
+    outlook = ahead(make_snapshot([make_job("1", gpus="8")], [make_node(gpus=1)])).of("1")
+    assert outlook is not None
+    assert outlook.never
+
+
+def test_a_node_that_does_not_answer_later_on_is_not_thought_lost() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
+    node = make_node(gpus=1, heartbeat=NOW)
+    found = ahead(make_snapshot([one("b", number=2)], [node], running=running, runtimes=oracle(a=9999, b=1)))
+    assert start(found, "2") == (NOW + 9999, "n1")
+
+
+def test_a_held_job_comes_when_its_time_has_come_or_its_dependency_has_ended() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
+    later = replace(make_job("2", name="b"), not_before=NOW + 5000)
+    after, failed = make_job("3", name="c", after=["1"]), make_job("4", name="d", after=["9"])
+    snapshot = make_snapshot(
+        [one("x", number=8)], [make_node(gpus=1)], running=running, held=[later, after, failed],
+        dependencies={"1": JobState.RUNNING, "9": JobState.FAILED}, runtimes=oracle(a=700, b=1, c=1, d=1, x=1),
+    )  # fmt: skip
+    everywhere = snapshot.images["ref:busybox:latest"]
+    assert everywhere.ready_on("n1")
+    found = ahead(snapshot)
+    assert start(found, "2") == (NOW + 5000, "n1")
+    assert start(found, "3") == (NOW + 700, "n1")
+    assert found.of("4") is None
+
+
+def test_an_image_that_is_nowhere_takes_its_time() -> None:
+    job = one("a")
+    snapshot = make_snapshot(
+        [job], [make_node(gpus=1)], images={job.image_key: Image(job.image_key)}, runtimes=oracle(a=1)
+    )
+    assert start(ahead(snapshot), "1") == (NOW + IMAGE_TAKES, "n1")
+
+
+def test_a_preemptible_job_is_seen_to_yield() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW - 5000, name="a", preemptible=True, grace="60s")]
+    urgent = one("b", number=2, priority="high")
+    snapshot = make_snapshot([urgent], [make_node(gpus=1)], running=running, runtimes=oracle(a=90_000, b=1))
+    likely, _ = start(ahead(snapshot), "2")
+    assert likely is not None
+    assert likely <= NOW + 120
+
+
+def test_the_queue_can_be_changed_and_is_as_if_it_had_been_made_so() -> None:
+    known = Runtimes()
+    jobs = [make_job("1", gpus="1"), make_job("2", gpus="2"), make_job("3", gpus="1")]
+    queue, other = Queue.of(jobs, known), make_job("4", gpus="4", time="2h")
+    same(with_jobs(queue, [other], known), Queue.of([*jobs, other], known))
+    same(without(queue, jobs[1]), Queue.of([jobs[0], jobs[2]], known))
+    same(without(queue, jobs[0]), Queue.of(jobs[1:], known))
+    same(without(queue, other), queue)
+    waiting = Waiting(queue)
+    copy = waiting.copy()
+    waiting.started([jobs[0], jobs[1]])
+    same(waiting.queue(), Queue.of([jobs[2]], known))
+    same(copy.queue(), queue)
+
+
+def same(queue: Queue, expected: Queue) -> None:
+    def rows(one: Queue) -> list[object]:
+        numbers = {"user": one.users, "shape": one.shapes, "image": one.images}
+        found = []
+        for row, key in enumerate(one.keys):
+            values = {item.name: getattr(one.columns, item.name)[row] for item in fields(Columns)}
+            named = {name: names[int(values[name])] for name, names in numbers.items()}
+            found.append((key, tuple(job.id for job in one.jobs[row]), {**values, **named}))
+        return sorted(found, key=lambda row: row[1])
+
+    assert rows(queue) == rows(expected)
+    for item in fields(Columns):
+        column = getattr(queue.columns, item.name)
+        assert isinstance(column, np.ndarray)
+        assert column.dtype == getattr(expected.columns, item.name).dtype
+
+
+def told(snapshot: Snapshot, job: Job) -> list[tuple[str, float | None, str]]:
+    from labq_scheduler.decide import decide
+
+    rooms = dict(decide(snapshot, RULES).rooms)
+    found = sooner(job, ahead(snapshot).of(job.id), snapshot, RULES, rooms)
+    return [(one.flag, one.start, one.node) for one in found]
+
+
+def test_a_free_smaller_card_is_told_as_sooner() -> None:
+    nodes = [make_node("n1", gpus=1), make_node("n2", gpus=1, model="T4", gpu_memory=16 * GB)]
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, time="1d")]
+    job = make_job("2", gpus="24GB+")
+    found = told(make_snapshot([job], nodes, running=running), job)
+    assert ("--gpus '16GB+'", None, "n2") in found
+
+
+def test_a_time_limit_that_lets_a_job_pass_is_told_as_sooner() -> None:
+    nodes = [make_node("n1", gpus=2)]
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, time="10h", cpus=1)]
+    first = replace(make_job("2", gpus="2", cpus=1, time="1h"), owner="bob")
+    job = make_job("3", gpus="1", cpus=1, time="7d", memory="1GB")
+    known = Runtimes()
+    for _ in range(20):
+        known.add(Kind("ann", "", 1), 3 * 86400.0)
+        known.add(Kind("bob", "", 2), 1800.0)
+    found = told(make_snapshot([first, job], nodes, running=running, runtimes=known), job)
+    assert any(flag.startswith("--time") and start is None for flag, start, _ in found), found
+
+
+def test_no_variant_is_told_of_a_job_that_starts_at_once() -> None:
+    job = make_job("1", gpus="1")
+    assert told(make_snapshot([job], [make_node(gpus=4)]), job) == []
