@@ -39,7 +39,13 @@ def run(options: Any) -> int:
         ]
         words = {a.dest for a in actions if not a.option_strings}
         found.append(
-            Verb(name, text, flags, takes_job=bool(words & {"id", "ids"}), takes_files="directory" in words)
+            Verb(
+                name,
+                text,
+                flags,
+                takes_job=bool(words & {"id", "ids"}),
+                takes_files=bool(words & {"directory", "trace"}),
+            )
         )
     print(SHELLS[options.shell](found), end="")
     return 0

@@ -18,7 +18,7 @@ _NAMES = {
 }  # fmt: skip
 #: Pixels: of the picture, and of the two parts' plots (left, top, width, height).
 WIDTH, HEIGHT = 1180, 440
-_BARS, _CURVES = (60, 70, 560, 270), (700, 70, 450, 270)
+_BARS, _CURVES = (60, 76, 560, 264), (700, 76, 450, 264)
 #: Times the first row's figure at which bars are cut off.
 _FAR = 8.0
 _TICKS = (
@@ -54,7 +54,7 @@ def picture(rows: Sequence[Row], title: str) -> str:
 
 def _bars(rows: Sequence[Row]) -> Iterator[str]:
     left, top, width, height = _BARS
-    yield _text(left, top - 14, f"figures over those of {rows[0].label} (the line at 1×); lower is better")
+    yield _text(left, top - 22, f"figures over those of {rows[0].label} (the line at 1×); lower is better")
 
     def at(ratio: float) -> float:
         """Return the place of a ratio: equal factors are equally far apart."""
@@ -88,7 +88,7 @@ def _bars(rows: Sequence[Row]) -> Iterator[str]:
 
 def _curves(rows: Sequence[Row]) -> Iterator[str]:
     left, top, width, height = _CURVES
-    yield _text(left, top - 14, "part of the jobs that had started after …")
+    yield _text(left, top - 22, "part of the jobs that had started after …")
     low, high = log10(GRID[0]), log10(GRID[-1])
 
     def at(waited: float) -> float:
