@@ -94,9 +94,12 @@ def who_yields(
         if not others:
             continue
         ending = [job for job in jobs[name] if job.stop is not None]
-        after = _given_back(rooms[name], ending)
+        after = _given_back(rooms[name], ending) if ending else rooms[name]
+        at_least = _at_least(claimant.shape, after, others, now)
+        if at_least is None or (best is not None and at_least > best[0][:2]):
+            continue
         most = len(others) if best is None else min(len(others), best[0][0])
-        chosen = _cheapest(claimant.shape, after, others, most, now)
+        chosen = _cheapest(claimant.shape, after, others, at_least[0], most, now)
         if chosen is None:
             continue
         rank = (len(chosen), *_cost(chosen, now), [job.id for job in chosen], name)
@@ -110,10 +113,28 @@ def who_yields(
     return None if best is None else best[1]
 
 
+def _at_least(shape: Shape, after: Room, others: Sequence[Job], now: float) -> tuple[int, float] | None:
+    """Return how many must go and what is lost at the least, by counting GPUs; None = all of them are too few.
+
+    Trying sets is slow, and most nodes cannot be better than the best so far.
+    """
+    lacks = 0 if shape.gpus.share else shape.gpus.count - after.whole
+    frees = sorted((len(job.gpus) for job in others), reverse=True)
+    size = 1
+    while sum(frees[:size]) < lacks:
+        size += 1
+        if size > len(frees):
+            return None
+    return size, sum(sorted(_cost([job], now)[0] for job in others)[:size])
+
+
 def _cheapest(
-    shape: Shape, after: Room, others: Sequence[Job], most: int, now: float
+    shape: Shape, after: Room, others: Sequence[Job], least: int, most: int, now: float
 ) -> tuple[Job, ...] | None:
-    """Return the fewest and cheapest of ``others`` without which a shape fits; None when more than ``most`` must go."""
+    """Return the fewest and cheapest of ``others`` without which a shape fits; None when more than ``most`` must go.
+
+    Fewer than ``least`` are not tried.
+    """
     if _given_back(after, others).fit(shape) is None:
         return None
     ordered = sorted(others, key=lambda job: (*_cost([job], now), job.id))
@@ -123,11 +144,7 @@ def _cheapest(
         if _given_back(after, rest).fit(shape) is not None:
             chosen = rest
     tries = 0
-    frees = sorted((len(job.gpus) for job in others), reverse=True)
-    lacks = 0 if shape.gpus.share else shape.gpus.count - after.whole
-    for size in range(1, min(most, len(chosen)) + 1):
-        if sum(frees[:size]) < lacks:
-            continue
+    for size in range(least, min(most, len(chosen)) + 1):
         tries += comb(len(ordered), size)
         if tries > TRIES:
             break
