@@ -97,7 +97,7 @@ def _read(options: Any) -> tuple[Path, str]:
     """Return the file and its text, which is legal."""
     from pathlib import Path
 
-    from labq.rules.read import load
+    from labq.rules.read import USUAL_NAME, load
     from labq.settings import Settings
 
     settings = Settings()
@@ -106,7 +106,7 @@ def _read(options: Any) -> tuple[Path, str]:
     elif settings.text("rules_file"):
         path = settings.path("rules_file")
     else:
-        path = settings.path("data_dir") / "rules.toml"
+        path = settings.path("data_dir") / USUAL_NAME
         if not path.exists():
             raise BadInputError(
                 f"there is no {path} here, and no FILE was named",

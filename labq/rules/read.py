@@ -15,6 +15,8 @@ from labq.rules.values import quoted
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
+#: Of the file in the data directory, unless LABQ_RULES_FILE names another.
+USUAL_NAME = "rules.toml"
 #: Bytes; a file of rules is a page or two.
 LARGEST = 2**20
 #: More mistakes than this are counted, not told.
@@ -97,7 +99,7 @@ def load(path: FilePath) -> Said:
     return read(text, str(path))
 
 
-def read(text: str, name: str = "rules.toml") -> Said:
+def read(text: str, name: str = USUAL_NAME) -> Said:
     """Return what a text says.
 
     Args:

@@ -18,6 +18,7 @@ from labq.errors import BadInputError, LabqError
 from labq.rules.read import Said, load
 from labq.settings import Settings
 from labq.whole_file import write_whole
+from labq_scheduler.files.layout import DataDir
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.policy.rules_of import rules_of
 
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the file. A change counts when two looks saw the same: an editor may be writing it.
 LOOK = 1.0
-#: Of the file in the data directory, unless LABQ_RULES_FILE names another; and of the copy of the last good one.
-NAME, KEPT = "rules.toml", "rules.last-good.toml"
-
 #: modification time (ns), size, inode; None = there is no file
 _Mark = tuple[int, int, int] | None
 
@@ -70,9 +68,11 @@ class RulesFile:
     @staticmethod
     def from_settings(settings: Settings) -> RulesFile:
         """Return the rules of a server."""
-        data = settings.path("data_dir")
+        files = DataDir(settings.path("data_dir"))
         named = bool(settings.text("rules_file"))
-        return RulesFile(settings.path("rules_file") if named else data / NAME, data / KEPT, needed=named)
+        return RulesFile(
+            settings.path("rules_file") if named else files.rules, files.good_rules, needed=named
+        )
 
     def __call__(self) -> Rules:
         """Return the rules in force."""

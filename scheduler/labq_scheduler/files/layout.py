@@ -8,6 +8,7 @@ from pathlib import Path
 from labq import __version__, wire
 from labq.errors import BadInputError
 from labq.ids import check_job_id
+from labq.rules.read import USUAL_NAME
 from labq.spec_values import context_digest
 
 _LOG_PATH = re.compile(r"^(?:images/[\w.:@+-]{1,240}|\d{1,12}(?:\.\d{1,7})?/\d{1,6})\.labqlog\Z", re.ASCII)
@@ -22,6 +23,8 @@ class DataDir:
         self.contexts = root / "contexts"
         self.logs = root / "logs"
         self.outputs = root / "outputs"
+        #: the lab's rules, unless another file is named; and a copy of the last that were good
+        self.rules, self.good_rules = root / USUAL_NAME, root / "rules.last-good.toml"
 
     def make(self) -> None:
         """Create the directories, private to the server's user.

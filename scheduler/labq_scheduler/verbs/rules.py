@@ -71,10 +71,14 @@ def compare(lab: Lab, body: Any, *, now: float) -> dict[str, Any]:
 def notes(lab: Lab, said: Said, *, now: float) -> Iterator[str]:
     """Yield what is legal and perhaps not meant: names that this lab does not know, a bound that is none."""
     rules = rules_of(said)
-    people = {person.name for person in lab.store.people.all()}
+    people = {person.name: person for person in lab.store.people.all()}
     for key, name in _people(said):
         if name not in people:
             yield f"{key}: nobody here is called {name} (labq user ls)"
+    for name, group in rules.groups.items():
+        theirs = people[name].group if name in people else ""
+        if theirs not in {"", group}:
+            yield f"groups.{group}.members: {name}'s account says group {theirs} (labq user set {name} --group {group})"
     nodes = [node for node, _ in lab.board.nodes()]
     for window in rules.windows:
         if not any(constraints_hold(Shape(GpuRequest(), nodes=window.nodes), node) for node in nodes):

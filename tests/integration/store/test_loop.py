@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from builders import make_job, make_node
+from support.waiting import wait_for
 
 from labq import moves
 from labq.clock import now
@@ -21,6 +23,7 @@ from labq_scheduler.decisions import Decisions, Refuse, Start
 from labq_scheduler.loop import Loop
 from labq_scheduler.policy.room import Fit
 from labq_scheduler.policy.rules import Rules
+from labq_scheduler.rules_file import RulesFile
 
 NODE = make_node("n1", cpus=100)
 
@@ -103,3 +106,42 @@ def test_why_a_job_waits_is_said_where_nobody_decides(store: Store, board: Board
     store.images.set(key, "n1", ImageOnNode("ready", now(), "sha256:x", run=1))
     assert board.wait_caught_up()
     assert "it needs 2 cores" in (board.why(made.jobs[1]) or "")
+
+
+def test_rules_that_change_are_in_force_at_the_next_turn_without_any_other_event(
+    store: Store, board: Board, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text("[caps]\njobs = 1\n")
+    store.nodes.register(NODE, now=now())
+    made = store.jobs.submit(make_job(cpus=1, memory="64MB"), indices=[0, 1], now=1.0)
+    key = store.jobs.get(made.jobs[0]).image_key
+    store.images.set(key, "n1", ImageOnNode("ready", now(), "sha256:x", run=1))
+    assert board.wait_caught_up()
+    loop = Loop(store, board, Silent(), RulesFile(file))
+
+    def started() -> int:
+        store.nodes.heartbeat("n1", {}, now=now())
+        return sum(job.state is JobState.STARTING for job in store.jobs.get_many(made.jobs))
+
+    loop.start()
+    try:
+        wait_for(lambda: started() == 1, 10, "the first job to start")
+        wait_for(
+            lambda: "the lab's rules allow 1" in (board_why(store, file, made.jobs) or ""), 10, "the reason"
+        )
+        file.write_text("[caps]\njobs = 2\n")
+        wait_for(lambda: started() == 2, 15, "the second job to start")
+    finally:
+        loop.stop()
+
+
+def board_why(store: Store, file: Path, jobs: Sequence[str]) -> str | None:
+    """Why the job that is left waits, as another process says it that reads the same file."""
+    other = Board(store, rules=RulesFile(file))
+    other.start()
+    try:
+        wait_for(lambda: other.loaded, 10, "the board")
+        return next((why for job_id in jobs if (why := other.why(job_id))), None)
+    finally:
+        other.stop()
