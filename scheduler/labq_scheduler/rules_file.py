@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the file. A change counts when two looks saw the same: an editor may be writing it.
 LOOK = 1.0
-#: modification time (ns), size, inode; None = there is no file
-_Mark = tuple[int, int, int] | None
+#: times of the last modification and change (ns), size, inode; None = there is no file
+_Mark = tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,12 @@ class RulesFile:
         assert self.path is not None  # noqa: S101 - for the type checker
         try:
             found = self.path.stat()
-        except OSError:
+        except FileNotFoundError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        except OSError:  # it may be there, and nobody lets us look
+            return 0, 0, 0, 0
+        # The time of the last change of any kind, too: whoever lets us read it at last changes nothing in it.
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
     def _begin(self, path: Path) -> None:
         found = self._read(path)
@@ -129,7 +132,7 @@ class RulesFile:
 
     def _read(self, path: Path) -> InForce | LabqError:
         """Return what is in force by the file as it is now, or why it is not used."""
-        if self._mark is None and not self._needed and not path.exists():
+        if self._mark is None and not self._needed:
             if self._kept is not None:
                 with suppress(OSError):
                     self._kept.unlink(missing_ok=True)

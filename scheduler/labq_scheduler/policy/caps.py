@@ -60,14 +60,18 @@ def never(rules: site.Rules, owner: str, gpus: float) -> str | None:
         (f"the group {group}", rules.group_caps.get(group, site.Caps())),
     ):
         if (cap.gpus is not None and gpus > cap.gpus + 1e-9) or cap.jobs == 0:
-            most = f"{cap.gpus:g} GPUs" if cap.jobs != 0 else "no running jobs"
+            most = "no running jobs" if cap.jobs == 0 else _count(cap.gpus or 0, "GPU")
             return f"the lab's rules allow {who} {most} at once"
     return None
 
 
 def _over(who: str, cap: site.Caps, held: float, running: int, gpus: float) -> str | None:
     if cap.gpus is not None and gpus and held + gpus > cap.gpus + 1e-9:
-        return f"{who} {held:g} GPUs, and the lab's rules allow {cap.gpus:g} at once"
+        return f"{who} {_count(held, 'GPU')}, and the lab's rules allow {cap.gpus:g} at once"
     if cap.jobs is not None and running + 1 > cap.jobs:
-        return f"{who} {running} running jobs, and the lab's rules allow {cap.jobs} at once"
+        return f"{who} {_count(running, 'running job')}, and the lab's rules allow {cap.jobs} at once"
     return None
+
+
+def _count(number: float, thing: str) -> str:
+    return f"{number:g} {thing}" + ("" if number == 1 else "s")

@@ -28,7 +28,7 @@ class Windows:
             nodes: of the lab.
             now: seconds since the epoch.
         """
-        self._rules = rules
+        self._rules, self._now = rules, now
         self._rows: list[tuple[Window, frozenset[str]]] = []
         left = [window for window in rules.windows if window.until > now]
         if left:
@@ -54,11 +54,13 @@ class Windows:
             for window, _ in self._rows
             if end > window.begin and not self._rules.has(owner, window.people)
         ]
-        return "; ".join(
+        text = "; ".join(
             f"the lab's rules keep {' '.join(window.nodes) or 'all nodes'} for {', '.join(window.people) or 'nobody'} "
             f"from {_minute(window.begin)} until {_minute(window.until)} ({window.name})"
             for window in keeping
         )
+        later = all(window.begin > self._now for window in keeping)
+        return f"{text}; a shorter time limit, --time, might let it end before" if later else text
 
 
 def _nodes_of(window: Window, nodes: Iterable[Node]) -> frozenset[str]:

@@ -75,7 +75,7 @@ def test_what_is_held_now_counts() -> None:
     held = Caps(lab, {"ann": 1.0, "bob": 1.5}, {"ann": 1, "bob": 3})
     assert held.reached("ann", 0.5) is None
     assert held.reached("ann", 1.0) == "the group g holds 2.5 GPUs, and the lab's rules allow 3 at once"
-    assert held.reached("ann", 1.5) == "ann holds 1 GPUs, and the lab's rules allow 2 at once"
+    assert held.reached("ann", 1.5) == "ann holds 1 GPU, and the lab's rules allow 2 at once"
     assert held.reached("bob", 0.0) == "bob holds 3 running jobs, and the lab's rules allow 3 at once"
     assert held.reached("carl", 2.0) is None
 
@@ -87,4 +87,4 @@ def test_who_is_capped_blocks_nobody_and_is_told() -> None:
     snapshot = make_snapshot(jobs, [make_node("n1", gpus=8)], running=running)
     found = decide(snapshot, lab)
     assert (found.starts, found.reservation) == ((), None)
-    assert set(found.said.values()) == {"ann holds 1 GPUs, and the lab's rules allow 1 at once"}
+    assert set(found.said.values()) == {"ann holds 1 GPU, and the lab's rules allow 1 at once"}

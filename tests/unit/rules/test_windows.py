@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from builders import holding_job, make_job, make_node, make_snapshot
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labq.job import Job
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
 from labq_scheduler.policy.rules import Rules, Window
 from labq_scheduler.policy.why import why_waiting
+from labq_scheduler.snapshot import kind_of
 
 pytestmark = pytest.mark.unit
 HOUR = 3600.0
@@ -81,6 +84,13 @@ def test_a_job_that_may_run_nowhere_else_is_told_why_and_reserves_nothing() -> N
     assert said.endswith("(course)")
 
 
+def test_who_is_kept_from_a_node_by_what_comes_is_told_that_a_limit_helps() -> None:
+    snapshot = make_snapshot([job(1)], [make_node("n1", gpus=1)], now=NOW)
+    found = decide(snapshot, rules(begin=60.0))
+    (said,) = found.said.values()
+    assert said.endswith("(course); a shorter time limit, --time, might let it end before")
+
+
 def test_a_reservation_for_a_large_job_is_made_where_it_may_start() -> None:
     nodes = [make_node("n1", gpus=2), make_node("n2", gpus=2)]
     running = [holding_job("8", "n1", "n1-0", started_at=NOW), holding_job("9", "n2", "n2-0", started_at=NOW)]
@@ -93,3 +103,49 @@ def test_a_reservation_for_a_large_job_is_made_where_it_may_start() -> None:
 def test_an_image_that_is_not_there_is_prepared_while_the_window_lasts() -> None:
     found = decide(make_snapshot([job(1)], [make_node("n1", gpus=1)], now=NOW, ready=False), rules())
     assert [prepare.node for prepare in found.prepares] == ["n1"]
+
+
+moments = st.floats(-10 * HOUR, 30 * HOUR)
+windows = st.lists(
+    st.builds(
+        lambda number, nodes, people, begin, length: Window(
+            f"w{number}", nodes, people, NOW + begin, NOW + begin + length
+        ),
+        st.integers(),
+        st.sampled_from([(), ("n1",), ("n1", "n2"), ("rack=a",)]),
+        st.sampled_from([("ann",), ("@vision",), ("carl", "ann")]),
+        moments,
+        st.floats(1.0, 20 * HOUR),
+    ),
+    max_size=3,
+)
+asked = st.lists(
+    st.tuples(st.sampled_from(["ann", "carl", "vera"]), st.sampled_from([None, "30m", "6h", "1d"])),
+    max_size=8,
+)
+
+
+@given(windows, asked)
+def test_nothing_that_may_be_there_when_a_window_begins_is_started_by_others(
+    kept: list[Window], wanted: list[tuple[str, str | None]]
+) -> None:
+    lab = Rules(windows=tuple(kept), groups={"vera": "vision"})
+    jobs = [job(n + 1, owner, **({"time": time} if time else {})) for n, (owner, time) in enumerate(wanted)]
+    nodes = [
+        make_node("n1", gpus=2, rack="a"),
+        make_node("n2", gpus=2, rack="b"),
+        make_node("n3", gpus=1, rack="a"),
+    ]
+    snapshot = make_snapshot(jobs, nodes, now=NOW)
+    found = decide(snapshot, lab)
+    about = {(): {"n1", "n2", "n3"}, ("n1",): {"n1"}, ("n1", "n2"): {"n1", "n2"}, ("rack=a",): {"n1", "n3"}}
+    for start in found.starts:
+        spec = start.job.spec
+        end = NOW + (
+            spec.time + spec.grace if spec.time else snapshot.runtimes.estimate(kind_of(start.job), None).safe
+        )
+        for window in kept:
+            forbidden = window.until > NOW and not lab.has(start.job.owner, window.people)
+            assert not (forbidden and start.node in about[window.nodes] and end > window.begin)
+    if not kept:
+        assert len(found.starts) == min(5, len(jobs))
