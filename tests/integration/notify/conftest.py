@@ -146,6 +146,8 @@ def make_notifier(redis_server: RedisServer, slack: SlackServer, tmp_path: Path)
             "LABQ_LOG_LEVEL": "debug",
             **env,
         }
+        if "PYTHONPATH" in os.environ:  # the code of another checkout than the one that is installed
+            settings["PYTHONPATH"] = os.environ["PYTHONPATH"]
         made.append(Notifier(f"notifier{len(made)}", tmp_path, settings))
         return made[-1].up()
 

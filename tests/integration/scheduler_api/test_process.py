@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -121,6 +122,8 @@ def test_a_bad_setting_is_named_and_nothing_is_started(
 ) -> None:
     command = [sys.executable, "-m", "labq_scheduler", "--data-dir", str(tmp_path), *flags]
     env = {"LABQ_CONFIG": "/dev/null", "PATH": "/usr/bin"}
+    if "PYTHONPATH" in os.environ:  # the code of another checkout than the one that is installed
+        env["PYTHONPATH"] = os.environ["PYTHONPATH"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=20, check=False)
     assert done.returncode == 2
     assert all(word in done.stderr for word in words), done.stderr
