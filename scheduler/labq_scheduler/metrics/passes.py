@@ -9,7 +9,7 @@ from labq_scheduler.metrics.histogram import Histogram
 
 #: Seconds. A pass of an idle lab takes a millisecond, one of 10,000 jobs tens.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-OUTCOMES = ("started", "prepared", "refused", "stale", "failed")
+OUTCOMES = ("started", "prepared", "refused", "preempted", "stale", "failed")
 
 
 class Passes:

@@ -69,9 +69,9 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         "labq_scheduler_decisions_total",
         "counter",
-        "Decisions by what became of them: started, prepared (an image), refused, stale (somebody was faster), failed",
+        "Decisions by what became of them: started, prepared (an image), refused, preempted (stopped for another), stale (somebody was faster), failed",
         ("outcome",),
-        "outcome (5)",
+        "outcome (6)",
     ),
     Metric(
         "labq_rules_file_refused",

@@ -116,7 +116,8 @@ def sentence(lab: Lab, job: Job) -> str:
         case JobState.STARTING:
             return f"its container is being made on {job.node}"
         case JobState.STOPPING if job.stop is not None:
-            return f"it is being stopped on {job.node}, asked by {job.stop.by}"
+            whom = f" for job {job.stop.for_job}" if job.stop.for_job else ""
+            return f"it is being stopped on {job.node}{whom}, asked by {job.stop.by}"
         case _:
             return f"it runs on {job.node}"
 

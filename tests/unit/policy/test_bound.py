@@ -59,6 +59,10 @@ def _too_late(ran: list[Ran]) -> list[str]:
     for place, row in enumerate(ran):
         late_at = row.job.submitted + BOUND
         before = sum(other.start > late_at for other in ran[:place])
+        # who was stopped before it came, and waits again or runs again
+        before += sum(
+            other.end > late_at and any(at <= row.job.submitted for at in other.stopped) for other in ran
+        )
         if row.start > late_at + (before + 1) * (LIMIT + GRACE) + 1e-6:
             found.append(f"{row.job.id} was late at {late_at}, started at {row.start}, {before} before it")
     return found
