@@ -14,6 +14,7 @@ from labq_scheduler.decisions import Decisions
 from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.images import no_node
 from labq_scheduler.policy.outside import outside_text
+from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.room import EPSILON, Room
 from labq_scheduler.snapshot import ClassKey, Snapshot
 
@@ -43,7 +44,16 @@ def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decision
         )
     if free:
         return "it is next to be considered"
-    return f"it needs {needs(job)}; {_who_holds(job, could, snapshot)}"
+    return f"it needs {needs(job)}; {_who_holds(job, could, snapshot)}{_turn(job, reservation)}"
+
+
+def _turn(job: Job, reservation: Reservation | None) -> str:
+    """Return a clause on whose turn it is."""
+    if reservation is None:
+        return ""
+    if reservation.job.id == job.id:
+        return f"; it is next, and what comes free on {reservation.node} is kept for it"
+    return f"; job {reservation.job.id} is before it"
 
 
 def needs(job: Job) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from labq.errors import LabqError
 from labq_scheduler.decisions import Decisions
 from labq_scheduler.forecast.ahead import Now
+from labq_scheduler.forecast.lengths import MIDDLE
 from labq_scheduler.forecast.outlook import DAY, Outlook, forecast
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.rules import Rules
@@ -46,13 +47,16 @@ class Both:
 
     ours: Runtimes = field(default_factory=Runtimes)
     last_two: LastTwo = field(default_factory=LastTwo)
-    #: |typical − ran| / ran of each run, by whose estimate it was
+    #: |said − ran| / ran of each run: of ours, what is as likely exceeded as not, by whose estimate it was
     errors: dict[str, list[float]] = field(default_factory=lambda: {"ours": [], "last-two": []})
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Note a run that is over."""
-        for name, known in (("ours", self.ours), ("last-two", self.last_two)):
-            said = known.estimate(kind, None).typical  # type: ignore[attr-defined]
+        guesses = {
+            "ours": self.ours.quantile(kind, None, MIDDLE),
+            "last-two": self.last_two.estimate(kind, None).typical,
+        }
+        for name, said in guesses.items():
             self.errors[name].append(abs(said - seconds) / max(1.0, seconds))
         self.ours.add(kind, seconds)
         self.last_two.add(kind, seconds)

@@ -226,9 +226,13 @@ def test_why_says_what_is_lacking_and_who_holds_it() -> None:
     seen = make_snapshot([large], [node], running=[holds])
     said = why(large, seen, decide(seen, Rules()))
     assert said.startswith("it needs 2 GPUs; n1 has 1 of 2 GPUs free and 1 of the 1.8 cores free")
-    assert said.endswith("(held by ann's 1)")
+    assert said.endswith("(held by ann's 1); it is next, and what comes free on n1 is kept for it")
     small = make_job("3", cpus=1.5)
     seen = make_snapshot([small], [node], running=[holds])
     assert why(small, seen, decide(seen, Rules())) == (
-        "it needs 1.5 cores; n1 has 1 of the 1.5 cores free that it gets there (held by ann's 1)"
+        "it needs 1.5 cores; n1 has 1 of the 1.5 cores free that it gets there (held by ann's 1); "
+        "it is next, and what comes free on n1 is kept for it"
     )
+    behind = make_job("4", gpus="2")
+    seen = make_snapshot([large, behind], [node], running=[holds])
+    assert why(behind, seen, decide(seen, Rules())).endswith("; job 2 is before it")

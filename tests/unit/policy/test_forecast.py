@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from builders import GB, holding_job, make_job, make_node, make_snapshot
@@ -23,7 +24,7 @@ NOW = 10_000.0
 RULES = Rules()
 
 
-def one(name: str, gpus: str = "1", number: int = 1, **wire: object) -> Job:
+def one(name: str, gpus: str = "1", number: int = 1, **wire: Any) -> Job:
     """Return a queued job whose name says to the oracle how long it runs."""
     return make_job(str(number), gpus=gpus, name=name, cpus=1, memory="1GB", **wire)
 
@@ -32,8 +33,8 @@ def oracle(**seconds: float) -> Oracle:
     return Oracle(seconds)
 
 
-def ahead(snapshot: Snapshot, **how: object) -> Forecast:
-    return forecast(Now.of(snapshot, RULES), **how)  # type: ignore[arg-type]
+def ahead(snapshot: Snapshot, **how: Any) -> Forecast:
+    return forecast(Now.of(snapshot, RULES), **how)
 
 
 def start(found: Forecast, job_id: str) -> tuple[float | None, str]:
@@ -181,7 +182,7 @@ def test_the_queue_can_be_changed_and_is_as_if_it_had_been_made_so() -> None:
 
 
 def same(queue: Queue, expected: Queue) -> None:
-    def rows(one: Queue) -> list[object]:
+    def rows(one: Queue) -> list[Any]:
         numbers = {"user": one.users, "shape": one.shapes, "image": one.images}
         found = []
         for row, key in enumerate(one.keys):
