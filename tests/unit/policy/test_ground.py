@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from unit.policy.test_properties import assert_caps, said, whys
 
+from labq.ending import EndReason, StopRequest
 from labq.image import Image, ImageOnNode
 from labq.job import Job
 from labq.node import Node
@@ -38,6 +39,7 @@ WIRES = st.fixed_dictionaries(
         "priority": st.sampled_from(["urgent", "low"]),
         "name": st.sampled_from(["train", "eval"]),
         "image": st.sampled_from(["busybox:latest", "other:1"]),
+        "preemptible": st.just(True),
     },
 )
 NODES = ("n0", "n1", "n2")
@@ -94,7 +96,7 @@ class Lab(RuleBasedStateMachine):
     def requeue(self, job_id: str) -> None:
         for job in [job for job in self._holders() if job.id == job_id]:
             del self.holding[job.node or ""][job.id]
-            fresh = replace(job, state=JobState.QUEUED, lease=None, node=None, gpus=(), cpus=0.0, memory=0, started_at=None)  # fmt: skip
+            fresh = replace(job, state=JobState.QUEUED, lease=None, node=None, gpus=(), cpus=0.0, memory=0, started_at=None, stop=None)  # fmt: skip
             self.pending.add(fresh)
 
     @rule(seconds=st.sampled_from([0.5, 30.0, 3600.0, 86_400.0]))
@@ -148,6 +150,9 @@ class Lab(RuleBasedStateMachine):
                     memory=start.fit.memory, lease=f"l{start.job.id}",
                 )
             )  # fmt: skip
+        for preempt in remembered.preempts:
+            stop = StopRequest(EndReason.PREEMPTED, "labq", self.now, for_job=preempt.for_job.id)
+            self._put(replace(preempt.job, state=JobState.STOPPING, stop=stop))
         for prepare in remembered.prepares:
             nodes = dict(self.images[prepare.key].nodes) | {prepare.node: ImageOnNode("ready", 0.0, "x")}
             self.images[prepare.key] = Image(prepare.key, nodes)
