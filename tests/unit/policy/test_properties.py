@@ -185,8 +185,8 @@ def shuffled(queue: Queue, shuffle: random.Random) -> Queue:
         columns[column] = np.array([names[title].index(old[number]) for number in columns[column]], dtype=int)
     return replace(
         queue,
-        keys=[queue.keys[row] for row in rows], jobs=[queue.jobs[row] for row in rows], **names,
-        columns=Columns(**columns),
+        keys=[queue.keys[row] for row in rows], jobs=[queue.jobs[row] for row in rows],
+        users=names["users"], shapes=names["shapes"], images=names["images"], columns=Columns(**columns),
     )  # fmt: skip
 
 
