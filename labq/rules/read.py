@@ -113,11 +113,12 @@ def read(text: str, name: str = USUAL_NAME) -> Said:
 
     try:
         body = tomllib.loads(text)
+        lines = line_numbers(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(str(error), text, name) from None
     except RecursionError:
         raise BadInputError(f"{name}: it is nested too deeply", "rules are a few plain tables") from None
-    walk = _Walk(line_numbers(text))
+    walk = _Walk(lines)
     walk.table(body, (), [(key, key.pattern) for key in KEYS])
     walk.mistakes += _together(Said(name, walk.entries))
     if walk.mistakes:

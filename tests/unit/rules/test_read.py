@@ -97,6 +97,12 @@ def test_two_reservations_of_one_name_are_a_mistake() -> None:
     assert refused(one + one).what.startswith('rules.toml:7: two reservations are called "x"')
 
 
+def test_a_file_that_is_nested_without_end_is_refused_not_followed() -> None:
+    for depth in (100, 300, 330, 400, 480, 500, 1000, 10_000):
+        error = refused("[weights]\nshare = " + "[" * depth + "]" * depth)
+        assert "is not a number" in error.what or "nested too deeply" in error.what
+
+
 def test_an_empty_file_says_nothing() -> None:
     assert read("").entries == {}
 
