@@ -1,8 +1,10 @@
 """How long jobs run in a future that is thought through. Pure.
 
-Nobody knows, so several futures are tried. In each a job runs as long as some part of the runs like it did: the parts
-of one job are spread evenly over the futures, and those of different jobs are mixed, so that few futures show what many
-dice would. The same jobs always get the same parts: a forecast does not flicker.
+Nobody knows, so several futures are tried. In each a job runs as long as some part of the runs like it did: the parts are
+spread evenly over the futures, and those of different people and numbers of GPUs are mixed, so that few futures show what
+many dice would. Jobs of one person and number of GPUs have the same part: they are mostly the same thing run again, and if
+each had dice of its own, their errors would cancel and the range be too narrow (on a public trace of 18,000 jobs it held
+57 % of what came instead of 82 %). The same jobs always get the same parts: a forecast does not flicker.
 """
 
 from __future__ import annotations
@@ -65,5 +67,5 @@ class Lengths:
     def _part(self, job: Job) -> float:
         if self._futures <= 1:
             return MIDDLE
-        dice = crc32(job.id.encode()) / 2**32
+        dice = crc32(f"{job.owner}/{job.spec.gpus.count}".encode()) / 2**32
         return (dice + (self._future + 0.5) / self._futures) % 1.0

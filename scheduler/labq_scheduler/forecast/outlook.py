@@ -16,6 +16,9 @@ DAY = 86400.0
 #: Futures that are thought through: a tenth of the truth is expected to come sooner than ``early``, a tenth later than
 #: ``late``.
 FUTURES, TENTH = 9, 0.1
+#: The part of the futures that begin no later than what is called likely. An error counts by what came: to say two hours
+#: when it is one is worse than the other way round, so this is a little below the middle.
+LIKELY = 0.4
 #: Seconds that are looked ahead.
 HORIZON = 14 * DAY
 #: From so many jobs on, events close together are taken together, as ``Future`` says.
@@ -68,9 +71,9 @@ class Forecast:
         order = np.argsort(column, kind="stable")
         many = len(order)
         early, likely, late = (
-            column[order[max(0, ceil(part * many) - 1)]] for part in (TENTH, 0.5, 1.0 - TENTH)
+            column[order[max(0, ceil(part * many) - 1)]] for part in (TENTH, LIKELY, 1.0 - TENTH)
         )
-        node = self._nodes[order[max(0, ceil(0.5 * many) - 1)]][place]
+        node = self._nodes[order[max(0, ceil(LIKELY * many) - 1)]][place]
         return Outlook(_some(early), _some(likely), _some(late), node, self.looked)
 
 
@@ -123,7 +126,7 @@ def forecast(
     starts = np.array([[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told])
     nodes = tuple(tuple(future.starts.get(job_id, never)[1] for job_id in jobs) for future in told)
     places = {job_id: place for place, job_id in enumerate(jobs)}
-    likely = np.sort(starts, axis=0)[max(0, ceil(0.5 * len(told)) - 1)] if jobs else starts
+    likely = np.sort(starts, axis=0)[max(0, ceil(LIKELY * len(told)) - 1)] if jobs else starts
     return Forecast(now, looked, starts, nodes, places, likely.tolist())
 
 

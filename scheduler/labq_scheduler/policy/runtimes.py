@@ -31,17 +31,19 @@ KEEP_KINDS = 4096
 #: Of the runs kept, the latest that a typical run time is the mean of.
 TYPICAL_RUNS = 30
 #: Of the runs kept, the latest that a safe estimate looks at; times what, it is safe.
-SAFE_RUNS, SAFE_FACTOR = 10, 3.0
+SAFE_RUNS, SAFE_FACTOR = 20, 2.0
 MIN_NAMED = 3
 #: Seconds that a job is thought to run of which nothing is known.
 UNKNOWN = 3600.0
 #: Seconds below which no estimate goes: start and end take a while, too.
 SHORTEST = 60.0
 #: A run that outlived its estimate is thought to go on as long as this part of the longer runs did, when there are so many.
-LONGER_PART, LONGER_RUNS = 0.75, 5
+LONGER_PART, LONGER_RUNS = 0.75, 3
 
 #: Runs longer than a job has run already that it takes to say how long it runs on.
 MIN_LONGER = 3
+#: What a run counts, of what the next later one does, in the spread of run times.
+FADES = 0.8
 #: A run of which nothing is known lasts up to so many times what is thought, or as small a part of it.
 UNKNOWN_SPREAD = 4.0
 #: No more than this part of a long tail is thought of: the rest has no end.
@@ -129,7 +131,7 @@ class Runtimes:
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
         """Return how long a job will run.
 
-        ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is three times the median
+        ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is twice the median
         of the latest. Both are powers of two (or the limit), so that jobs which are thought to run about as long are
         one class.
 
@@ -167,9 +169,10 @@ class Runtimes:
     def quantile(self, kind: Kind, limit: float | None, part: float, elapsed: float = 0.0) -> float:
         """Return the seconds that a ``part`` of the runs stays below that are longer than ``elapsed``; more than that.
 
-        Where fewer than ``MIN_LONGER`` of the runs are, the next doubling is as likely as not: a job that ran for an hour
-        runs on for another with a chance of one half (Pareto's law with the exponent 1, which run times of batch jobs are
-        near: Harchol-Balter, Downey, "Exploiting process lifetime distributions for dynamic load balancing", ACM TOCS
+        Each run counts ``FADES`` times what the next later one counts: people run the same thing many times in a row, and
+        then another. Where fewer than ``MIN_LONGER`` runs are longer, the next doubling is as likely as not: a job that ran
+        for an hour runs on for another with a chance of one half (Pareto's law with the exponent 1, which process lifetimes
+        are near: Harchol-Balter, Downey, "Exploiting process lifetime distributions for dynamic load balancing", ACM TOCS
         15(3), 1997).
 
         Args:
@@ -179,11 +182,12 @@ class Runtimes:
             elapsed: seconds that it has run.
         """
         runs, source = self._runs(kind)
-        longer = sorted(run for run in runs if run > elapsed)
+        ages = range(len(runs) - 1, -1, -1)
+        longer = sorted((run, FADES**age) for run, age in zip(runs, ages, strict=True) if run > elapsed)
         if not runs or (source == "lab" and limit is not None):
             total = max(elapsed, (limit or UNKNOWN) / UNKNOWN_SPREAD) * UNKNOWN_SPREAD ** (2 * part)
-        elif len(longer) >= min(MIN_LONGER, len(runs)) and not (elapsed and len(longer) < MIN_LONGER):
-            total = longer[min(len(longer) - 1, int(part * len(longer)))]
+        elif longer and (not elapsed or len(longer) >= MIN_LONGER):
+            total = _reached(longer, part * sum(weight for _, weight in longer))
         else:
             total = max(elapsed, SHORTEST) / (1.0 - min(part, LAST_PART))
         total = max(total, elapsed + 1.0)
@@ -214,3 +218,12 @@ def _nearest(seconds: float) -> float:
 def _next(seconds: float) -> float:
     """Return the first power of two that is not less."""
     return 2.0 ** ceil(log2(max(1.0, seconds)) - 1e-9)
+
+
+def _reached(rows: Sequence[tuple[float, float]], wanted: float) -> float:
+    """Return the first of the sorted values whose weights add up to ``wanted``."""
+    for value, weight in rows:
+        wanted -= weight
+        if wanted <= 0:
+            return value
+    return rows[-1][0]
