@@ -82,7 +82,7 @@ def said(decisions: Decisions) -> tuple[object, ...]:
         [(start.job.id, start.node, start.fit, start.why) for start in decisions.starts],
         decisions.prepares,
         [(refusal.job.id, refusal.why) for refusal in decisions.refusals],
-        None if kept is None else (kept.job.id, dict(kept.parts), kept.start, kept.certain, kept.hard, kept.margin),
+        None if kept is None else replace(kept, spare={}),
         dict(decisions.said),
         decisions.preempts,
     )  # fmt: skip
@@ -143,8 +143,8 @@ def assert_caps(rules: Rules, nodes: list[Node], holding: list[Job]) -> None:
     people: dict[str, list[float]] = {}
     for job in holding:
         for name in {job.owner, "@" + rules.groups.get(job.owner, "")}:
-            parts = sum(held.memory / sizes[held.uuid] if held.memory else 1.0 for held in job.gpus)
-            people.setdefault(name, []).append(parts)
+            part = sum(held.memory / sizes[held.uuid] if held.memory else 1.0 for held in job.gpus)
+            people.setdefault(name, []).append(part)
     for name, parts in people.items():
         cap = rules.group_caps.get(name[1:], Caps()) if name[0] == "@" else rules.caps.get(name, rules.cap)
         assert cap.gpus is None or sum(parts) <= cap.gpus + 1e-6
@@ -184,9 +184,8 @@ def shuffled(queue: Queue, shuffle: random.Random) -> Queue:
         shuffle.shuffle(names[title])
         columns[column] = np.array([names[title].index(old[number]) for number in columns[column]], dtype=int)
     return replace(
-        queue,
-        keys=[queue.keys[row] for row in rows], jobs=[queue.jobs[row] for row in rows],
-        users=names["users"], shapes=names["shapes"], images=names["images"], columns=Columns(**columns),
+        queue, keys=[queue.keys[row] for row in rows], jobs=[queue.jobs[row] for row in rows], users=names["users"],
+        shapes=names["shapes"], images=names["images"], columns=Columns(**columns),
     )  # fmt: skip
 
 
