@@ -185,7 +185,8 @@ class Runtimes:
         ages = range(len(runs) - 1, -1, -1)
         longer = sorted((run, FADES**age) for run, age in zip(runs, ages, strict=True) if run > elapsed)
         if not runs or (source == "lab" and limit is not None):
-            total = max(elapsed, (limit or UNKNOWN) / UNKNOWN_SPREAD) * UNKNOWN_SPREAD ** (2 * part)
+            least = max(elapsed, (limit or UNKNOWN) / UNKNOWN_SPREAD)
+            total = least * float(UNKNOWN_SPREAD ** (2 * part))
         elif longer and (not elapsed or len(longer) >= MIN_LONGER):
             total = _reached(longer, part * sum(weight for _, weight in longer))
         else:
