@@ -15,7 +15,9 @@ from integration.scheduler_api.server_process import Server, error_of, name_of
 from support.waiting import wait_for
 
 from labq.clock import now
+from labq_scheduler.policy.rules_of import default_texts
 
+HALF_LIFE = default_texts()["fair-share.half-life"]
 RULES = """
 [weights]
 share = 5
@@ -64,7 +66,7 @@ def test_everybody_sees_by_which_rules_they_are_judged(lab: Server) -> None:
     assert found["file"] == str(lab.data / "rules.toml")
     shown = {row["key"]: row for row in found["rows"]}
     assert shown["fair-share.half-life"] == {
-        "key": "fair-share.half-life", "value": '"3d"', "default": '"14d"', "line": 6,
+        "key": "fair-share.half-life", "value": '"3d"', "default": HALF_LIFE, "line": 6,
     }  # fmt: skip
     assert shown["weights.small"]["line"] is None
     assert shown["classes.urgent"]["default"] is None
@@ -120,13 +122,13 @@ def test_the_command_line_checks_shows_and_compares(lab: Server, tmp_path: Path)
         line.split() for line in shown.stdout.splitlines()
     ]
     default = labq(lab, alice, "show", "--default").stdout
-    assert '[fair-share]\n# half-life = "14d"\n' in default
+    assert f"[fair-share]\n# half-life = {HALF_LIFE}\n" in default
     file = tmp_path / "new.toml"
     file.write_text(default.replace("# half-life", "half-life"))
     checked = labq(lab, admin, "check", str(file))
     assert (checked.returncode, checked.stdout) == (0, f"{file} is legal\n")
     changes = [line.split() for line in labq(lab, admin, "diff", str(file)).stdout.splitlines()]
-    assert ["fair-share.half-life", '"3d"', '"14d"'] in changes
+    assert ["fair-share.half-life", '"3d"', HALF_LIFE] in changes
     assert ["classes.urgent", '["carl"]', "-"] in changes
     assert ["caps.gpus", "4", '"none"'] in changes
     assert labq(lab, admin, "diff").stdout.endswith("changes nothing: these rules are in force\n")

@@ -100,11 +100,11 @@ def test_the_page_shows_groups_as_the_code_computes_them() -> None:
 
 def test_the_page_compares_share_with_smallness_as_the_weights_do() -> None:
     rules, found = Rules(), factors(USE, USE, Rules())
-    assert (rules.weights.share, rules.weights.held, rules.weights.small, DOUBLINGS) == (4.0, 2.0, 8.0, 20.0)
+    assert (rules.weights.share, rules.weights.held, rules.weights.small, DOUBLINGS) == (3.0, 2.0, 8.0, 20.0)
     assert f"{rules.weights.small / DOUBLINGS:.1f} points" in PAGE
     doublings = rules.weights.share * (found["dana"] - found["anna"]) * DOUBLINGS / rules.weights.small
     assert f"about {doublings:.0f} doublings" in PAGE
-    assert log2(48 * 60 / 10) == pytest.approx(doublings, abs=0.5)
+    assert log2(11 * 60 / 10) == pytest.approx(doublings, abs=0.5)
 
 
 def started(jobs: list[Job], usage: dict[str, float] | None = None) -> str:

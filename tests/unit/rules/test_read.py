@@ -198,8 +198,6 @@ age-full = "14d"
 rule = "easy"
 margin = 2
 margin-over = 0.5
-patience = "12h"
-margin-late = 4
 
 [wait]
 bound = "never"
