@@ -25,7 +25,7 @@ from labq_scheduler.policy.gang import earliest_gang, place_gang
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.images import failed_on, image_step
 from labq_scheduler.policy.order import Line
-from labq_scheduler.policy.passing import finish, finish_all, margin_of
+from labq_scheduler.policy.passing import finish, finish_all
 from labq_scheduler.policy.place import place
 from labq_scheduler.policy.preempt import Claimant, Yielding, who_yields
 from labq_scheduler.policy.reservations import Windows
@@ -238,15 +238,11 @@ class _Pass:
             found, firm = {yielding.node: Earliest(yielding.at, yielding.fit, yielding.spare, True)}, True
         if found is None:
             return
-        waited = self.now - job.submitted_at
-        typical = float(self.snapshot.queue.columns.typical[row])
         parts = {name: at.fit for name, at in found.items()}
         start = max(at.start for at in found.values())
         certain = all(at.certain for at in found.values())
         spare = {name: at.spare for name, at in found.items()}
-        self.reservation = Reservation(
-            job, parts, start, spare, certain, firm, margin_of(self.rules, waited, typical)
-        )
+        self.reservation = Reservation(job, parts, start, spare, certain, firm)
         self._leave_out_what_cannot_start(self.reservation)
 
     def _yielding(

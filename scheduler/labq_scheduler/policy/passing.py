@@ -8,21 +8,6 @@ from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.rules import Passing, Rules
 from labq_scheduler.snapshot import Floats
 
-#: Times its likely run time that the job with the reservation waits in patience, besides ``Rules.patience``.
-PATIENT_RUNS = 2.0
-
-
-def margin_of(rules: Rules, waited: float, typical: float) -> float:
-    """Return how many times its safe estimate another job must have before the reservation begins.
-
-    Args:
-        rules: the lab's.
-        waited: seconds that the job with the reservation has waited.
-        typical: seconds that it will run, likely.
-    """
-    patient = rules.patience is None or waited < rules.patience + PATIENT_RUNS * typical
-    return rules.pass_margin if patient else max(rules.pass_margin, rules.pass_margin_late)
-
 
 def finish(
     reservation: Reservation | None, rules: Rules, *, now: float, safe: float, limit: float, parts: float
@@ -41,7 +26,7 @@ def finish(
         return now + limit
     if reservation is None or rules.passing is Passing.ANY:
         return now
-    margin = reservation.margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
+    margin = rules.pass_margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
     return now + min(margin * safe, limit)
 
 
@@ -51,5 +36,5 @@ def finish_all(
     """Return :func:`finish` of many jobs at once."""
     if reservation.hard:
         return now + limit
-    margin = reservation.margin * (1.0 + rules.pass_margin_over * np.maximum(0.0, parts - 1.0))
+    margin = rules.pass_margin * (1.0 + rules.pass_margin_over * np.maximum(0.0, parts - 1.0))
     return now + np.minimum(margin * safe, limit)

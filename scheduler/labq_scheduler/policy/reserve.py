@@ -47,8 +47,6 @@ class Reservation:
     certain: bool
     #: it has waited longer than the bound: only kill limits count for those who would pass it
     hard: bool = False
-    #: times its safe estimate that another job must end before
-    margin: float = 1.0
 
     @property
     def node(self) -> str:

@@ -29,7 +29,7 @@ class Weights:
     """How much each part of a job's score counts. All parts run from 0 to 1; see policy/order.py."""
 
     #: the owner's fair share factor
-    share: float = 4.0
+    share: float = 3.0
     #: less what the owner holds now, as a part of the lab
     held: float = 2.0
     #: time waited, up to ``Rules.age_full``
@@ -69,18 +69,14 @@ class Rules:
 
     weights: Weights = field(default_factory=Weights)
     #: seconds after which a GPU-second used counts half
-    half_life: float = 14 * DAY
+    half_life: float = 21 * DAY
     #: seconds of waiting after which age counts in full
-    age_full: float = 14 * DAY
+    age_full: float = 28 * DAY
     passing: Passing = Passing.EASY
     #: times the safe estimate that must pass before the reservation for a job to pass it
     pass_margin: float = 2.0
     #: the same for jobs of who holds more than a fair part now: this much more for each fair part too many
     pass_margin_over: float = 0.5
-    #: seconds that the job with the reservation may wait before ``pass_margin_late`` holds for those who would pass it;
-    #: None = never
-    patience: float | None = None
-    pass_margin_late: float = 4.0
     #: seconds of waiting after which a job goes before all others, in order of arrival, and only kill limits count for who
     #: may pass it (docs/explanation/backfill.md); None = never
     bound: float | None = None

@@ -19,7 +19,7 @@ _MULTIFACTOR = Weights(share=10.0, held=0.0, age=1.0, wide=0.0, small=0.0)
 def _plain(weights: Weights, passing: Passing) -> Rules:
     return Rules(
         weights=weights, passing=passing, half_life=7 * DAY, age_full=7 * DAY, pass_margin=1.0,
-        pass_margin_over=0.0, patience=None, gangs=True,
+        pass_margin_over=0.0, gangs=True,
     )  # fmt: skip
 
 
