@@ -51,6 +51,22 @@ def test_dry_run_sends_nothing(submitting: FakeServer, labq: RunLabq, tmp_path: 
     assert (done.returncode, done.stdout) == (2, "no node can run it: no GPU matches\n")
 
 
+def test_a_dry_run_says_when_it_would_start(submitting: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
+    project(tmp_path / "p")
+    at = "2000-01-03T12:00:00Z"
+    estimate = {"early": at, "likely": at, "late": at, "node": "n2", "looked_until": None}
+    more = {"estimate": estimate, "starts_by": None, "sooner": []}
+    found = {"why": None, "fits": ["n2"], "warnings": [], "waits": "n2 is full", **more}
+    submitting.add_json("POST", "/v1/jobs:check", found)
+    said = labq("submit", "p", "--dry-run").stdout.splitlines()
+    assert said[:2] == ["it would be queued; nodes that can run it: n2", "it would wait: n2 is full"]
+    assert said[2].startswith("estimated start: 2000-01-0")
+    assert said[2].endswith(", on n2")
+    submitting.add_json("POST", "/v1/jobs:check", {**found, "waits": None})
+    assert "it would start at once" in labq("submit", "p", "--dry-run").stdout
+    assert json.loads(labq("submit", "p", "--dry-run", "--json").stdout)["estimate"] == estimate
+
+
 def test_what_cannot_run_is_refused_before_the_upload(
     submitting: FakeServer, labq: RunLabq, tmp_path: Path
 ) -> None:
@@ -243,6 +259,13 @@ def test_show_why_cancel_note_print_what_the_api_says(server: FakeServer, labq: 
     assert json.loads(labq("show", "3", "--json").stdout) == full
     server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full"})
     assert labq("why", "3").stdout == "n1 is full\n"
+    told = [{"text": "1 × 24GB or more", "flag": "--gpus 24GB+", "start": None, "node": "n2"}]
+    more = {"estimate": None, "starts_by": None, "sooner": told}
+    server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full", **more})
+    assert labq("why", "3").stdout == (
+        "n1 is full\nsooner would be: 1 × 24GB or more (--gpus 24GB+): now on n2\n"
+    )
+    assert json.loads(labq("why", "3", "--json").stdout)["sooner"] == told
     server.add_json("POST", r"/v1/jobs/\d+/cancel", {"cancelled": ["3"], "stopping": ["4"], "already": []})
     assert labq("cancel", "3", "--grace", "5s").stdout.splitlines()[0] == "job 3 cancelled"
     assert server.bodies("POST", "/v1/jobs/3/cancel") == [{"grace": "5s"}]
