@@ -20,17 +20,17 @@ from labq.job import Job
 from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
 from labq_scheduler.policy.caps import Caps
 from labq_scheduler.policy.depends import dependency_failures
-from labq_scheduler.policy.ends import latest_end
-from labq_scheduler.policy.gang import earliest_gang, place_gang
+from labq_scheduler.policy.gang import place_gang
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.images import failed_on, image_step
 from labq_scheduler.policy.order import Line
 from labq_scheduler.policy.passing import finish, finish_all
 from labq_scheduler.policy.place import place
+from labq_scheduler.policy.plan import plan, releases
 from labq_scheduler.policy.preempt import Claimant, Yielding, who_yields
 from labq_scheduler.policy.reservations import Windows
-from labq_scheduler.policy.reserve import Earliest, Release, Reservation, best, earliest
-from labq_scheduler.policy.room import Fit, Room, held_by
+from labq_scheduler.policy.reserve import Earliest, Reservation
+from labq_scheduler.policy.room import Fit, Room
 from labq_scheduler.policy.rules import Passing, Rules
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.policy.share import factors
@@ -279,50 +279,21 @@ class _Pass:
         self.said[self.snapshot.queue.keys[row]] = f"{words} being stopped for it on {node}"
 
     def _plan(self, shape: Shape, rooms: Mapping[str, Room], hard: bool) -> dict[str, Earliest] | None:
-        releases = {name: self._releases(name, hard) for name in rooms}
-        if self.rules.gangs and not self.ground.could(shape):
-            return earliest_gang(shape, rooms, releases, self.now)
-        found: list[tuple[str, Earliest]] = []
-        uncertain: list[tuple[str, Earliest]] = []
-        soonest = float("inf")
-        for name in rooms:
-            # What is given back later than the best place found so far cannot make a better one.
-            rows = [release for release in releases[name] if release.at <= soonest]
-            at = earliest(shape, rooms[name], rows, self.now, hard)
-            if at is None:
-                continue
-            if hard and not at.certain:  # nobody knows when who uses it outside the queue goes
-                uncertain.append((name, at))
-                continue
-            found.append((name, at))
-            soonest = min(soonest, at.start)
-        chosen = best(found or uncertain)
-        return None if chosen is None else {chosen[0]: chosen[1]}
-
-    def _releases(self, name: str, hard: bool) -> list[Release]:
-        runtimes, now = self.snapshot.runtimes, self.now
-        rows = [
-            Release(
-                latest_end(job, now) if hard else self.ground.ends.expected(job, runtimes, now),
-                held_by(job), job.seq,
+        given = {
+            name: releases(
+                self.ground.places[name].jobs, self._started_on(name), ends=self.ground.ends,
+                runtimes=self.snapshot.runtimes, now=self.now, hard=hard,
             )
-            for job in self.ground.places[name].jobs
-        ]  # fmt: skip
-        if name in self.changed:
-            rows += [
-                Release(now + self._lasts(start, hard), fit, start.job.seq)
-                for start in self.starts
-                for node, fit in ((start.node, start.fit), *start.more)
-                if node == name
-            ]
-        rows.sort(key=lambda release: (release.at, release.seq))
-        return rows
+            for name in rooms
+        }  # fmt: skip
+        gang = self.rules.gangs and not self.ground.could(shape)
+        return plan(shape, rooms, given, now=self.now, hard=hard, gang=gang)
 
-    def _lasts(self, start: Start, hard: bool) -> float:
-        spec = start.job.spec
-        if hard:
-            return float("inf") if spec.time is None else spec.time + spec.grace
-        return self.ground.ends.fresh(start.job, self.snapshot.runtimes)
+    def _started_on(self, name: str) -> list[tuple[Job, Fit]]:
+        if name not in self.changed:
+            return []
+        parts = [(start.job, ((start.node, start.fit), *start.more)) for start in self.starts]
+        return [(job, fit) for job, fits in parts for node, fit in fits if node == name]
 
     def _leave_out_what_cannot_start(self, reserved: Reservation) -> None:
         """Look only at classes that may pass, and at those that wait for an image: all others are most of them.
