@@ -14,8 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.table import row, title
 from builders import GB, make_node
+
+from bench.table import row, title
 from labq.clock import monotonic
 from labq.gpu_request import GpuRequest
 from labq.image import Image, ImageOnNode
@@ -39,7 +40,7 @@ class Lab:
     """A full lab."""
 
     def __init__(self, pending: int, gpus: int, shapes: int, users: int) -> None:
-        self.random = random.Random(1)  # noqa: S311
+        self.random = random.Random(1)
         self.now = 1_000_000.0
         models = list(MODELS)
         self.nodes: list[Node] = [
@@ -146,7 +147,8 @@ def measure(pending: int, gpus: int, shapes: int, users: int, rounds: int = ROUN
 def main() -> None:
     """Print the table, or one size that is named."""
     if len(sys.argv) > 1:
-        measure(*(int(text) for text in sys.argv[1:5]))
+        pending, gpus, shapes, users = (int(text) for text in sys.argv[1:5])
+        measure(pending, gpus, shapes, users)
         return
     title("a decision after one job has ended")
     measure(10_000, 1_000, 500, 200, bar="median ≤ 10, p99 ≤ 50")
