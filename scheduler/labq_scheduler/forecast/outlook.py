@@ -23,6 +23,8 @@ LIKELY = 0.4
 HORIZON = 14 * DAY
 #: From so many jobs on, events close together are taken together, as ``Future`` says.
 MANY, COARSE = 500, 0.02
+#: From so many on, only the future in which all run as long as is likely is thought through: of nine, the first would not end.
+VERY_MANY = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def forecast(
         go_on: asked before each decision; False ends it. The future that is cut off counts when it is the only one.
     """
     runtimes, now = begin.snapshot.runtimes, begin.snapshot.now
-    if not isinstance(runtimes, Spread):
+    if not isinstance(runtimes, Spread) or len(begin.waiting) > VERY_MANY:
         futures = 1
     jobs = list(wanted) or [job.id for row in begin.snapshot.queue.jobs for job in row]
     if coarse is None:

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from builders import GB, holding_job, make_job, make_node, make_snapshot
 
 from labq.image import Image
@@ -85,6 +86,16 @@ def test_the_range_holds_what_history_holds() -> None:
     assert NOW + 1000 <= outlook.early <= NOW + 5000
     assert NOW + 6000 <= outlook.likely <= NOW + 12_000
     assert NOW + 16_000 <= outlook.late <= NOW + 20_000
+
+
+def test_of_a_very_long_queue_one_future_is_thought_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labq_scheduler.forecast.outlook.VERY_MANY", 3)
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW - 50)]
+    jobs = [make_job(str(n), gpus="1") for n in range(2, 7)]
+    for count, alike in ((5, True), (3, False)):
+        outlook = ahead(make_snapshot(jobs[:count], [make_node(gpus=1)], running=running)).of("3")
+        assert outlook is not None
+        assert (outlook.early == outlook.late) is alike
 
 
 def test_the_same_question_gets_the_same_answer() -> None:
