@@ -11,9 +11,7 @@ import configparser
 import json
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +77,8 @@ def environment(lab: LabDir, playbooks: Path, run_id: str, scratch: Path) -> dic
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "cp"),
         "ANSIBLE_SSH_ARGS": ssh_args(config),
         "ANSIBLE_NOCOLOR": "1",
+        # Else a file with a fault in it is a warning: its machines are left out, or get none of their variables.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
     }
     if config.exists():
         env["ANSIBLE_CONFIG"] = str(config)
@@ -98,14 +98,6 @@ def ssh_args(config: Path) -> str:
         said.replace("StrictHostKeyChecking=yes", "StrictHostKeyChecking=accept-new")
         + " -o HashKnownHosts=no"
     )
-
-
-def make_scratch() -> Path:
-    """Return a new private directory with a short path."""
-    found = Path(tempfile.mkdtemp(prefix="labq-run-"))
-    for name in ("home", "tmp", "cp"):
-        (found / name).mkdir(mode=0o700)
-    return found
 
 
 def play(
@@ -190,16 +182,6 @@ def play(
             "pip install 'labq[provision]' beside labq-provisioner",
         )
     return outcome
-
-
-def tidy_up(directory: Path) -> None:
-    """Remove what ansible and its runner left of a run: facts, environment, sockets; our own log of the run stays."""
-    named = directory / "scratch"
-    scratch = Path(named.read_text()) if named.exists() else None
-    for path in (directory / "artifacts", directory / "env", scratch):
-        if path is not None:
-            shutil.rmtree(path, ignore_errors=True)
-    named.unlink(missing_ok=True)
 
 
 def _complaint(found: list[str], text: str) -> None:

@@ -20,7 +20,7 @@ from labq.settings import SETTINGS, Settings
 from labq.store import Store
 from labq.store.messages import TakeWork
 from labq.wire import PROVISION, PROVISION_QUEUE
-from labq_scheduler.provision import driver
+from labq_scheduler.provision.leftovers import tidy_up
 from labq_scheduler.provision.locks import Alive
 from labq_scheduler.provision.orphans import end_orphans
 from labq_scheduler.provision.places import LabDir, lab_dir, playbooks_dir
@@ -102,7 +102,7 @@ class Provisioner:
     def bury(self, run: Run) -> None:
         """End a run whose driver died; say what may still be going on."""
         ended = end_orphans(self._lab.run(run.id))
-        driver.tidy_up(self._lab.run(run.id))
+        tidy_up(self._lab.run(run.id))
         tally = Tally(run.hosts, str(self._lab.root))
         number = 0
         while events := self._store.provision.events(run.id, number, 500):
@@ -178,13 +178,7 @@ class Provisioner:
         return found is not None and found.poll() is None
 
     def _driven(self, run_id: str) -> bool:
-        if not self._lab.run(run_id).exists():
-            return False
-        probe = Alive(self._lab.run(run_id))
-        free = probe.take()
-        if free:
-            probe.release()
-        return not free
+        return Alive(self._lab.run(run_id)).held()
 
 
 def driver_environment(settings: Settings) -> dict[str, str]:
