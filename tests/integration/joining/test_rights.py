@@ -64,7 +64,11 @@ def test_a_node_still_brings_what_it_held_before_the_job_went_on_elsewhere(
 
 def test_a_node_writes_the_logs_of_its_own_builds_only(server: Server) -> None:
     client = server.person("node-n1", agent=True)
-    for name, status in (("ctx-ab-n1-5", 200), ("ctx-ab-n2-5", 403), ("ctx-ab-n1-x", 403)):
+    mine, theirs = (
+        ("ctx-ab@n1-5", "ref-x@sha256-ab@n1-5"),
+        ("ctx-ab@n2-5", "ctx-ab@n1-x", "ctx-ab@x-n1-5", "n1-5"),
+    )
+    for name, status in (*((each, 200) for each in mine), *((each, 403) for each in theirs)):
         sent = client.put(f"/v1/agent/logs/images/{name}.labqlog", headers=OFFSET, content=b"")
         assert sent.status_code == status, name
 
