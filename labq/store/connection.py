@@ -122,6 +122,12 @@ def answers(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             connection = getattr(args[0], "_redis", "Redis") if args else "Redis"
+            if isinstance(error, redis.AuthenticationError):
+                raise UnavailableError(
+                    f"Redis does not accept the password in LABQ_REDIS_URL ({connection!r}): it was changed, or this node was "
+                    "removed from the lab, or Redis has just restarted",
+                    "a restart is over in seconds; else let the node join again: labq node add NAME",
+                ) from error
             raise UnavailableError(
                 f"Redis does not answer ({connection!r}: {type(error).__name__})",
                 "it comes back by itself after a restart; else see `labq doctor`",

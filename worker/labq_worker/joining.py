@@ -13,6 +13,7 @@ from labq.client.session import Session
 from labq.errors import BadInputError, NotAllowedError, NoTokenError, UnavailableError
 from labq.node import AGENT_PREFIX, check_node_name
 from labq.store import Store
+from labq.store.node_users import has_user
 from labq.variables import read_variables
 
 #: Where the unit of the agent reads what joining wrote.
@@ -96,17 +97,21 @@ def is_joined(server: str, name: str, path: Path) -> bool:
         session.close()
     if me.get("name") != AGENT_PREFIX + name or not me.get("agent"):
         return False
-    connection = Store(said["LABQ_REDIS_URL"]).connection
+    store = Store(said["LABQ_REDIS_URL"])
     try:
-        return connection.accepts()
+        # One that joined before nodes had users of their own joins again, and knows the lab's password no more.
+        return store.connection.accepts() and (
+            has_user(store.connection.url) or not store.node_users.are_kept()
+        )
     finally:
-        connection.close()
+        store.connection.close()
 
 
 def require_accepted(store: Store, name: str, token: str) -> None:
     """Do nothing when this node may say that it is there.
 
-    A node that was removed still knows Redis' password; its token is what was revoked.
+    Where nodes share Redis' password, one that was removed still knows it, and its token is what was revoked. Where each
+    has a user of its own, Redis itself takes it no more, and lets no agent read tokens.
 
     Args:
         store: the lab's store.
@@ -117,7 +122,7 @@ def require_accepted(store: Store, name: str, token: str) -> None:
         NotAllowedError: its token is good no more.
         UnavailableError: Redis does not answer.
     """
-    if token and store.people.whose(token) is None:
+    if token and not has_user(store.connection.url) and store.people.whose(token) is None:
         raise NotAllowedError(
             f"the token of node {name} is not accepted: it was removed from the lab, or another machine joined as {name}",
             f"let it join again, labq node add {name}, or stop labq-worker here; until then it takes no jobs",
