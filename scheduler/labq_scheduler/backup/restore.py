@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from labq.errors import BadInputError, ConflictError
+from labq import __version__
+from labq.errors import BadInputError, ConflictError, LabqError
+from labq.node import is_older
 from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import check
 from labq_scheduler.backup.stack import Stack
@@ -43,7 +45,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
 
     Raises:
         BadInputError: the backup is broken, or holds none of these parts.
-        ConflictError: jobs hold nodes, or Redis does not say.
+        ConflictError: jobs hold nodes, or Redis does not say; or the backup is of a newer labq.
     """
     held = check(backup)
     chosen = [part for part in parts if _FILES[part] in held.entries]
@@ -52,6 +54,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
             f"{backup} holds none of {', '.join(parts)}", f"it holds {', '.join(held.entries)}"
         )
     if not force:
+        _refuse_newer(backup, held.version)
         _refuse_at_work(stack)
     suffix = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     renames = []
@@ -60,15 +63,18 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         for part in chosen:
             more = _STAGE[part](stack, backup / _FILES[part], suffix, staged)
             renames += more
+        if not force:
+            _refuse_at_work(stack)  # copying took a while, and the server was there
         running = sorted(stack.running())
-        stack.stop(running)
+        # Before anything stops: whatever dies from here on, the next restore starts it again.
+        _write_plan(stack, renames, running)
     except BaseException:
         _remove(staged)
         raise
-    _write_plan(stack, renames, running)
     try:
+        stack.stop(running)
         _advance(renames)
-    except OSError:
+    except (OSError, LabqError):
         for old, new in reversed(renames):
             if new.exists() and not old.exists():
                 new.rename(old)
@@ -102,6 +108,14 @@ def _advance(renames: Iterable[Rename]) -> None:
             old.rename(new)
 
 
+def _refuse_newer(backup: Path, version: str) -> None:
+    if is_older(__version__, version):
+        raise ConflictError(
+            f"{backup} is of labq {version}, and this is {__version__}, which may not understand it",
+            f"upgrade labq here to {version} first, or use --force",
+        )
+
+
 def _refuse_at_work(stack: Stack) -> None:
     jobs = stack.held_jobs()
     if jobs is None:
@@ -129,7 +143,10 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _swap(target: Path, new: Path, suffix: str) -> list[Rename]:
-    return [(target, target.with_name(f"{target.name}.replaced-{suffix}")), (new, target)]
+    kept = target.with_name(f"{target.name}.replaced-{suffix}")
+    if os.path.lexists(kept):  # nothing would be renamed onto it, so nothing would be restored
+        raise ConflictError(f"{kept} is there already", "wait a second; is this machine's clock right?")
+    return [(target, kept), (new, target)]
 
 
 def _volume(stack: Stack, name: str) -> Path:
@@ -188,17 +205,39 @@ def _stage_secrets(stack: Stack, source: Path, suffix: str, staged: list[Path]) 
 
 
 def _extract(source: Path, target: Path, prefix: str = "") -> None:
-    """Unpack what is below ``prefix``, with owners and modes. The tar is one of ours: its checksum was right."""
+    """Unpack what is below ``prefix``, with owners and modes.
+
+    Whoever could write where backups are kept could make up both the tar and its checksum, so nothing of it is written
+    outside of ``target``: links come last, when nothing is written through them any more.
+
+    Raises:
+        BadInputError: it holds what no backup of ours holds, or cannot be read.
+    """
+    try:
+        _extract_members(source, target, prefix)
+    except (tarfile.TarError, EOFError) as error:
+        raise BadInputError(
+            f"{source} cannot be read: {error}", "take another backup: this one is broken"
+        ) from None
+
+
+def _extract_members(source: Path, target: Path, prefix: str) -> None:
     with tarfile.open(source) as tar:
         # Python 3.11.2 of Debian 12 has no filters; those that have them want to be told that none is wanted.
         tar.extraction_filter = lambda member, _: member
-        for member in tar.getmembers():
+        for member in sorted(tar.getmembers(), key=tarfile.TarInfo.issym):
             if not member.name.startswith(prefix):
                 continue
+            named = [member.name] + ([member.linkname] if member.islnk() else [])
             member.name = member.name.removeprefix(prefix)
-            if member.name.startswith("/") or ".." in Path(member.name).parts:
+            if (
+                any(name.startswith("/") or ".." in Path(name).parts for name in named)
+                or not (member.isreg() or member.isdir() or member.issym() or member.islnk())
+                or not (target / member.name).parent.resolve().is_relative_to(target.resolve())
+            ):
                 raise BadInputError(
-                    f"{source} holds {member.name!r}", "take another backup: this one is strange"
+                    f"{source} holds {member.name!r}, which is none of what labq saves, or would lie elsewhere",
+                    "take another backup: this one is strange",
                 )
             tar.extract(member, target, numeric_owner=True)
 
