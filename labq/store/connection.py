@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import redis
 
@@ -18,6 +18,8 @@ from labq.store import keys
 ANSWER_SECONDS = 15.0
 #: How Redis begins when it is there but takes no writes: full memory, full disk, a replica, still loading.
 _REFUSES = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS")
+#: What Redis answers to a command that it does not obey.
+RefusedCommand: TypeAlias = redis.ResponseError
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -10,11 +10,9 @@ import hashlib
 import secrets
 from urllib.parse import urlsplit, urlunsplit
 
-import redis
-
 from labq.node import AGENT_PREFIX
 from labq.store import keys
-from labq.store.connection import Connection, answers
+from labq.store.connection import Connection, RefusedCommand, answers
 
 #: Field of the hash, and no node's name: users of nodes are kept here.
 _KEPT = "."
@@ -52,7 +50,7 @@ class NodeUserStore:
         self._redis.client.hset(keys.NODE_USERS, node, _digest(password))
         try:
             self._set(node, _digest(password))
-        except redis.ResponseError as error:
+        except RefusedCommand as error:
             self._redis.client.hdel(keys.NODE_USERS, node)
             if _no_users(error):
                 return None
@@ -65,7 +63,7 @@ class NodeUserStore:
         known = bool(self._redis.client.hdel(keys.NODE_USERS, node))
         try:
             gone = int(self._redis.client.execute_command("ACL DELUSER", AGENT_PREFIX + node))
-        except redis.ResponseError as error:
+        except RefusedCommand as error:
             if not _no_users(error):
                 raise
             gone = 0
@@ -98,7 +96,7 @@ class NodeUserStore:
             strays = [user for user in there if user.startswith(AGENT_PREFIX) and user not in ours]
             if strays:
                 client.execute_command("ACL DELUSER", *strays)
-        except redis.ResponseError as error:
+        except RefusedCommand as error:
             if not _no_users(error):
                 raise
             client.hdel(keys.NODE_USERS, _KEPT)
@@ -127,7 +125,7 @@ class NodeUserStore:
         read_only = [f"%R~{each}" for each in _READ_ONLY]
         try:
             self._redis.client.execute_command("ACL SETUSER", AGENT_PREFIX + node, *rules, *read_only)
-        except redis.ResponseError as error:
+        except RefusedCommand as error:
             if _OLD not in str(error):
                 raise
             read_only = [f"~{each}" for each in _READ_ONLY]
@@ -150,7 +148,8 @@ def _digest(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def _no_users(error: redis.ResponseError) -> bool:
+def _no_users(error: RefusedCommand) -> bool:
     """Whether Redis is too old for users, or ours may not make them (a hosted one)."""
-    unknown = any(word in str(error) for word in ("unknown command", "Unknown subcommand", _OLD))
-    return unknown or isinstance(error, redis.exceptions.NoPermissionError)
+    return any(
+        word in str(error) for word in ("unknown command", "Unknown subcommand", "no permissions", _OLD)
+    )
