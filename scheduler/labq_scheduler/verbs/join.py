@@ -43,11 +43,18 @@ def join(store: Store, name: str, token: str, redis_url_nodes: str) -> dict[str,
 
     Raises:
         BadInputError: the name is not legal.
-        ConflictError: nobody said how nodes reach Redis.
+        ConflictError: nobody said how nodes reach Redis, or a person is called as the node's agent would be.
         NotAllowedError: the token was used, is too old, or is another node's.
     """
     check_node_name(name)
     _require(redis_url_nodes)
+    agent = AGENT_PREFIX + name
+    person = store.people.get(agent)
+    if person is not None and not person.agent:
+        raise ConflictError(
+            f"{agent} is a person of this lab, whose tokens node {name} would take over",
+            f"call the node or the person otherwise: labq user rm {agent}",
+        )
     match store.joining.use_up(name, token):
         case "used":
             raise NotAllowedError(
@@ -60,7 +67,6 @@ def join(store: Store, name: str, token: str, redis_url_nodes: str) -> dict[str,
                 "newer one, or older than ten minutes",
                 _ANOTHER.format(name),
             )
-    agent = AGENT_PREFIX + name
     store.people.revoke(agent)
     store.people.put(Person(agent, agent=True))
     password = store.node_users.give(name)
