@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,14 @@ def drive(desk: Desk, tools: Tools) -> Run:
         )
     except LabqError as error:
         desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=f"{error.what}. {error.next}"))
+    except OSError as error:
+        log.exception("run %s", desk.run.id)
+        note = (
+            f"on the control machine: {error.filename or tools.lab.root}: {error.strerror or error}; make room there,"
+            " or mend that, and ask for the run again: it does what is left"
+        )
+        if desk.run.state not in FINAL:
+            desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=note))
     except Exception as error:
         log.exception("run %s", desk.run.id)
         if desk.run.state not in FINAL:
@@ -134,12 +143,12 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
         if event is not None:
             tally.take(event)
             desk.tell(event)
-            journal.write(event_line(event))
-            journal.flush()
+            with suppress(OSError):  # a disk that is full is no reason to stop half way on a machine
+                journal.write(event_line(event).encode(errors="replace"))
 
     flags = [name for name, said in (("--check", request.check), ("--diff", request.diff)) if said]
     variables = {"labq_worker_remove_dead": True} if request.dead else {}
-    with (directory / "log").open("a", encoding="utf-8") as journal:
+    with (directory / "log").open("ab", buffering=0) as journal:
         outcome = driver.play(
             lab, playbook, directory, env, limit=request.limit, tags=request.tags, variables=variables, flags=flags,
             timeout=tools.timeout, take=take, cancelled=desk.cancelled,
