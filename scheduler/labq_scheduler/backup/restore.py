@@ -13,6 +13,7 @@ from pathlib import Path
 from labq import __version__
 from labq.errors import BadInputError, ConflictError, LabqError
 from labq.node import is_older
+from labq.store import keys
 from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import check
 from labq_scheduler.backup.stack import Stack
@@ -24,6 +25,13 @@ _FILES = {
     "grafana": "grafana.tar",
     "secrets": "control.tar",
 }
+#: Numbers of jobs and runs that nobody gets after a restore, and one more for each second since the backup was taken:
+#: more than a lab asks for in that time. Whoever had one of them (an agent that still brings its log, a person's note,
+#: a file of outputs) means a job that is forgotten, and must not find another person's in its place.
+LEFT_OUT = 10_000
+#: The name of the one append-only file of Redis 6, whose beginning may be a copy as a backup holds it. Redis 7 takes it
+#: over into its directory. A dump.rdb would not be read: append-only files count, even when there are none.
+AOF = "appendonly.aof"
 #: Renames that have begun; what a killed restore left is finished by the next.
 PLAN = ".restore-plan.json"
 
@@ -63,6 +71,8 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         for part in chosen:
             more = _STAGE[part](stack, backup / _FILES[part], suffix, staged)
             renames += more
+            if part == "redis":
+                skip_numbers(staged[-1] / AOF, int(max(0.0, now - held.made)) + LEFT_OUT)
         if not force:
             _refuse_at_work(stack)  # copying took a while, and the server was there
         running = sorted(stack.running())
@@ -84,6 +94,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         raise
     (stack.directory / PLAN).unlink()
     stack.start(running)
+    stack.restart_provisioner()
     return [new for _, new in renames if f".replaced-{suffix}" in new.name and new.exists()]
 
 
@@ -97,6 +108,7 @@ def finish(stack: Stack) -> bool:
     _advance([(Path(old), Path(new)) for old, new in said["renames"]])
     plan.unlink()
     stack.start(said["running"])
+    stack.restart_provisioner()
     return True
 
 
@@ -173,10 +185,17 @@ def _beside(target: Path, staged: list[Path]) -> Path:
 def _stage_redis(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
     volume = _volume(stack, "redis")
     new = _beside(volume, staged)
-    # The name of the one append-only file of Redis 6, whose beginning may be a copy like this one. Redis 7 takes it
-    # over into its directory. A dump.rdb would not be read: append-only files count, even when there are none.
-    _copy(source, new / "appendonly.aof", like=volume)
+    _copy(source, new / AOF, like=volume)
     return _swap(volume, new, suffix)
+
+
+def skip_numbers(appended: Path, count: int) -> None:
+    """Write behind a copy of Redis, as Redis itself would, that the next numbers are higher by ``count``."""
+    commands = [("SELECT", "0"), *(("INCRBY", key, str(count)) for key in (keys.SEQ, keys.PROVISION_SEQ))]
+    with appended.open("ab") as handle:
+        for words in commands:
+            handle.write(f"*{len(words)}\r\n".encode())
+            handle.write("".join(f"${len(word)}\r\n{word}\r\n" for word in words).encode())
 
 
 def _stage_records(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
