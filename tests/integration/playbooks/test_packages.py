@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -48,13 +49,14 @@ def said(directory: Path, role: str, tasks: str, form: str, env: dict[str, str],
 def apt_of(directory: Path, *packages: str) -> dict[str, str]:
     """Variables with which apt knows these packages alone."""
     for name in ("lists/partial", "cache", "parts"):
-        (directory / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True, exist_ok=True)
     for name in ("status", "sources"):
         (directory / name).touch()
     text = "".join(f"Package: {name}\nVersion: 26.1.5\nArchitecture: all\n\n" for name in packages)
-    (directory / "sources").write_text(f"deb [trusted=yes] file:{directory}/repo ./\n")
-    (directory / "repo").mkdir()
-    (directory / "repo" / "Packages").write_text(text)
+    (directory / "sources").write_text(f"deb [trusted=yes] file:{directory}/known ./\n")
+    known = directory / "known"
+    known.mkdir()
+    (known / "Packages").write_text(text)
     config = directory / "apt.conf"
     config.write_text(
         f'Dir::Etc::sourcelist "{directory}/sources"; Dir::Etc::sourceparts "{directory}/parts"; Dir::Etc::parts "{directory}/parts";\n'
@@ -81,6 +83,38 @@ def test_the_command_docker_comes_along_where_it_is_a_package_of_its_own(
 ) -> None:
     form = "docker_packages | reject('equalto', 'apparmor')"
     assert said(tmp_path, "docker", "packages.yml", form, apt_of(tmp_path, *known)) == taken
+
+
+def test_a_source_whose_key_is_text_in_the_inventory_is_taken_by_apt(tmp_path: Path) -> None:
+    home, repo, parts = tmp_path / "gpg", tmp_path / "repo", tmp_path / "parts"
+    for each in (home, repo, parts):
+        each.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--passphrase", ""]
+    subprocess.run([*gpg, "--quick-gen-key", "lab@example.org", "rsa2048", "sign", "never"], check=True)
+    key = subprocess.run([*gpg, "--armor", "--export"], capture_output=True, text=True, check=True).stdout
+    packages = "Package: nvidia-container-toolkit\nVersion: 1.17.8-1\nArchitecture: all\nFilename: ./x.deb\nSize: 1\n\n"
+    (repo / "Packages").write_text(packages)
+    digest = hashlib.sha256(packages.encode()).hexdigest()
+    release = f"Date: Sat, 01 Aug 2026 00:00:00 UTC\nSHA256:\n {digest} {len(packages)} Packages\n"
+    subprocess.run([*gpg, "--clearsign", "-o", str(repo / "InRelease")], input=release, text=True, check=True)
+    source = {"uris": f"file://{repo}", "suites": "/", "signed_by": key}
+    template = {
+        "src": str(ROLES.parent / "templates/deb822.sources.j2"),
+        "dest": str(parts / "labq-nvidia.sources"),
+    }
+    play = tmp_path / "play.yml"
+    tasks = [
+        {"ansible.builtin.template": template, "vars": {"deb822_sources": [source], "role_name": "nvidia"}}
+    ]
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    subprocess.run(
+        [BIN / "ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", play],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    env = apt_of(tmp_path)
+    asked = ["apt-cache", "policy", "nvidia-container-toolkit"]
+    said = subprocess.run(asked, env=os.environ | env, capture_output=True, text=True, check=True).stdout
+    assert "Candidate: 1.17.8-1" in said
 
 
 def dpkg_of(directory: Path, *packages: str) -> dict[str, str]:
@@ -122,3 +156,36 @@ def test_all_of_debians_parts_of_the_driver_are_held(tmp_path: Path) -> None:
     form = "nvidia_packages | map(attribute=2) | select('match', nvidia_of_nvidia) | sort"
     env = dpkg_of(tmp_path, *parts, "libc6", "nfs-common")
     assert said(tmp_path, "nvidia", "look.yml", form, env, nvidia_driver_package="nvidia-driver") == parts
+
+
+def test_a_node_that_a_broken_run_left_drained_for_docker_is_given_jobs_again(tmp_path: Path) -> None:
+    form, marker = "[docker_is_drained, docker_plan == 'drain']", tmp_path / "drained"
+    drained, planned = said(tmp_path, "docker", "look.yml", form, {}, docker_drained=str(marker))
+    assert drained is planned
+    marker.touch()
+    assert said(tmp_path, "docker", "look.yml", form, {}, docker_drained=str(marker))[0] is True
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_machine_with_gpus_for_which_nobody_said_where_the_toolkit_is_lacks_something(
+    tmp_path: Path, told: bool
+) -> None:
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+    }
+    variables = {"nvidia_state": "present", "labq_server": ""} | ({"nvidia_toolkit_repo": {"uris": "https://lab/x", "suites": "/"}} if told else {})  # fmt: skip
+    hosts = {"all": {"children": {"gpu_nodes": {"hosts": {"gpu01": here}}}}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
+    done = subprocess.run(
+        [BIN / "ansible-playbook", "-i", tmp_path / "hosts.yml", "--check", "-e", json.dumps(variables), ROLES.parent / "preflight.yml"],
+        env=os.environ | apt_of(tmp_path) | {"ANSIBLE_CONFIG": str(ROLES.parent / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PATH": f"{BIN}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert "apt has NVIDIA's container toolkit" in said
+    assert ("apt knows no nvidia-container-toolkit" in said) is not told
