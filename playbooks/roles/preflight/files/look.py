@@ -37,7 +37,9 @@ audit = subprocess.run(["dpkg", "--audit"], capture_output=True, text=True, erro
 packages = [
     line.split() for line in said("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n").splitlines()
 ]
-cards = [path for path in Path("/sys/bus/pci/devices").glob("*/vendor") if path.read_text().strip() == "0x10de"]
+cards = [
+    path for path in Path("/sys/bus/pci/devices").glob("*/vendor") if path.read_text().strip() == "0x10de"
+]
 version = said(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 print(
     json.dumps(
