@@ -93,6 +93,28 @@ def test_a_machine_that_joins_again_makes_its_old_token_worthless(
     assert [server.store.people.whose(token) is not None for token in tokens] == [False, True]
 
 
+def test_a_machine_that_is_a_node_does_not_become_another_by_a_wrong_address(
+    server: Server, control: Control, worker: Control, tmp_path: Path
+) -> None:
+    worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    before = (tmp_path / "etc/node.env").read_text()
+    token = control("--node-join", "gpu06").stdout
+    refused = worker("--join", "--name", "gpu06", say=token)
+    assert refused.returncode == 1
+    assert "this machine is node gpu05 of this lab, and was asked to become gpu06" in refused.stderr
+    assert "labq node remove gpu05" in refused.stderr
+    assert (tmp_path / "etc/node.env").read_text() == before
+    assert worker("--joined", "--name", "gpu05").returncode == 0
+    # One that was taken out of the lab may come back under another name.
+    answer(control("--node-forget", "gpu05"))
+    wait_for(
+        lambda: worker("--join", "--name", "gpu06", say=token).returncode == 0,
+        20,
+        "the server to forget gpu05",
+    )
+    assert worker("--joined", "--name", "gpu06").returncode == 0
+
+
 def test_a_server_that_is_away_is_no_reason_to_join_again(
     server: Server, control: Control, worker: Control
 ) -> None:
