@@ -97,9 +97,18 @@ class Request:
             raise BadInputError(
                 "dead is for a node that is removed", f'send {{"playbook": "{REMOVE_NODE}", …}}'
             )
-        return Request(
-            playbook, limit, _tags(body.get("tags")), flags["check"], flags["diff"], host, flags["dead"]
-        )
+        if flags["check"] and host is not None:
+            raise BadInputError(
+                "check and host: a check changes nothing, and a new node would be written into the inventory",
+                "leave out host for a node that is there, or check",
+            )
+        tags = _tags(body.get("tags"))
+        if tags and playbook == REMOVE_NODE:
+            raise BadInputError(
+                f"tags {', '.join(tags)[:100]!r} are not for a node that is removed",
+                "leave them out: it goes as a whole",
+            )
+        return Request(playbook, limit, tags, flags["check"], flags["diff"], host, flags["dead"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form."""

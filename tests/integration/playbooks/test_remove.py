@@ -1,31 +1,38 @@
-"""What is taken off a machine that is a node no more, as ansible says it in check mode on this machine, whose /etc is a copy."""
+"""The play that removes a node removes one, whatever parts of it are asked for."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support.private_etc import PrivateEtc
+
+REPO = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize("control", [False, True])
-def test_labq_stays_on_the_control_machine_and_on_no_other(tmp_path: Path, control: bool) -> None:
-    machine, labq = PrivateEtc(tmp_path), tmp_path / "opt-labq"
-    (labq / "versions" / "0.1.0-x").mkdir(parents=True)
-    (labq / "current").symlink_to(labq / "versions" / "0.1.0-x")
-    units = machine.etc / "systemd/system"
-    units.mkdir(parents=True, exist_ok=True)
-    (machine.etc / "labq").mkdir(exist_ok=True)
-    (machine.etc / "labq/node.env").touch()
-    if control:
-        (units / "labq-provisioner.service").touch()
-    done = machine.play(
-        [{"ansible.builtin.import_role": {"name": "labq_worker", "tasks_from": "remove_files.yml"}}],
-        {"labq_worker_package_dir": str(labq), "labq_server": "http://127.0.0.1:1"},
-        "--check",
-    )
-    assert done.returncode == 0, done.stdout
-    assert "changed: [localhost] => (item=/etc/labq/node.env)" in done.stdout
-    for name in ("current", "versions"):
-        assert (f"changed: [localhost] => (item={labq}/{name})" in done.stdout) is not control
-    assert ("labq-provisioner.service run from it" in " ".join(done.stdout.split())) is control
+@pytest.mark.parametrize("tags", [[], ["--tags", "labq_worker"]])
+def test_two_nodes_are_never_removed_by_one_run(tmp_path: Path, tags: list[str]) -> None:
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+    }
+    asked = tmp_path / "asked"
+    inventory = {
+        "all": {"vars": {**here, "labq_control_exec": ["touch", str(asked)]}},
+        "control": {"hosts": {"ctl": None}},
+        "gpu_nodes": {"hosts": {"a": None, "b": None}},
+    }
+    (tmp_path / "lab.yml").write_text(json.dumps(inventory))
+    done = subprocess.run(
+        [BIN / "ansible-playbook", "-i", tmp_path / "lab.yml", REPO / "playbooks" / "remove_node.yml", *tags],
+        env=os.environ | {"ANSIBLE_NOCOLOR": "1", "LABQ_LAB_DIR": str(tmp_path)}, cwd=REPO / "playbooks",
+        text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "This play would remove a, b" in done.stdout
+    assert not asked.exists()

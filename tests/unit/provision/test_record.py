@@ -72,6 +72,11 @@ def test_a_node_to_be_added_names_playbook_and_limit() -> None:
         ({"tags": "docker"}, "tags 'docker' is no list"),
         ({"tags": ["docker"] * 101}, "is no list of at most 100"),
         ({"limit": []}, "limit '[]' is no text"),
+        ({"host": {"name": "gpu01"}, "check": True}, "a check changes nothing"),
+        (
+            {"playbook": "remove_node", "limit": "a", "tags": ["always"]},
+            "tags 'always' are not for a node that is removed",
+        ),
         ({"limit": ["gpu01"], "host": {"name": "gpu01"}}, "limit \"['gpu01']\" is no text"),
         ({"playbook": 0}, "playbook '0' is no text"),
         (
