@@ -136,7 +136,7 @@ def resolve(
     ]
     if limit:
         command += [f"--limit={limit}"]
-    status, out, complaint = _ask(command, env)
+    status, out, complaint = _ask(command, env, lab)
     if status:
         if "no hosts to target" in complaint:
             raise BadInputError(
@@ -207,7 +207,7 @@ def named(binaries: Path, lab: LabDir, env: Mapping[str, str]) -> tuple[list[str
     Raises:
         BadInputError: ansible cannot read it.
     """
-    status, out, complaint = _ask([str(binaries / "ansible-inventory"), "--graph", *_whence(lab)], env)
+    status, out, complaint = _ask([str(binaries / "ansible-inventory"), "--graph", *_whence(lab)], env, lab)
     if status:
         raise BadInputError(
             f"ansible cannot read the inventory: {_essence(complaint)}", _mend(lab, complaint)
@@ -257,11 +257,11 @@ def _mend(lab: LabDir, complaint: str) -> str:
     return f"mend what it names in {lab.inventory}"
 
 
-def _ask(command: list[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+def _ask(command: list[str], env: Mapping[str, str], lab: LabDir) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
             command, env=dict(env), capture_output=True, text=True, errors="replace", timeout=ANSWER, check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, cwd=lab.root,  # ansible takes an ansible.cfg from where it is
         )  # fmt: skip
     except FileNotFoundError:
         raise BadInputError(

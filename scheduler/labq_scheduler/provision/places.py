@@ -83,7 +83,7 @@ class LabDir:
 
 def lab_dir(settings: Settings) -> LabDir:
     """Return the lab directory that the settings name."""
-    return LabDir(settings.path("lab_dir"))
+    return LabDir(settings.path("lab_dir").absolute())
 
 
 def playbooks_dir(settings: Settings) -> Path:

@@ -169,7 +169,8 @@ class Provisioner:
             tries, _ = self._started.get(run.id, (0, 0.0))
             self._started[run.id] = (tries + 1, monotonic())
             # The environment says which Redis; it is not on the command line.
-            command = [sys.executable, "-m", "labq_scheduler.provision", "--drive", run.id]
+            # -P: never a module of the directory that we were started in.
+            command = [sys.executable, "-P", "-m", "labq_scheduler.provision", "--drive", run.id]
             try:
                 self._drivers[run.id] = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(self._env)
