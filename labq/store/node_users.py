@@ -43,12 +43,13 @@ class NodeUserStore:
     def give(self, node: str) -> str | None:
         """Return a new password of the node's user, good from now on; None when this Redis has no users to give.
 
-        Connections that were made with an older password stay open: who has one knows the new one soon, or is removed.
+        Connections that were made with the one before are cut: another machine may have had the name.
         """
         password = secrets.token_urlsafe(32)
         # The hash first: whoever puts users right at this moment would take one away that the hash does not know.
         self._redis.client.hset(keys.NODE_USERS, node, _digest(password))
         try:
+            self._redis.client.execute_command("ACL DELUSER", AGENT_PREFIX + node)
             self._set(node, _digest(password))
         except RefusedCommand as error:
             self._redis.client.hdel(keys.NODE_USERS, node)

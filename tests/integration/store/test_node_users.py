@@ -75,7 +75,12 @@ def test_a_node_that_is_forgotten_is_cut_off_where_it_is_and_comes_in_no_more(st
 
 
 def test_a_new_password_takes_the_place_of_the_old(store: Store) -> None:
-    old, new = given(store, "gpu05"), given(store, "gpu05")
+    old = given(store, "gpu05")
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(old.connection.client.blpop, "rq:queue:node-gpu05", 30)
+        wait_for(lambda: blocked(store, "node-gpu05"), 10, "the old machine to wait for a message")
+        new = given(store, "gpu05")
+        assert isinstance(waits.exception(10), redis.ConnectionError)
     assert (old.connection.accepts(), new.connection.accepts()) == (False, True)
     assert store.node_users.names() == {"gpu05"}
 
