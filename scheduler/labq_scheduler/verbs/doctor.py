@@ -157,7 +157,7 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
                 f"labq on {node.name}",
                 False,
                 f"{node.name} runs labq {node.version}, this server {__version__}",
-                f"labq provision --limit {node.name} --tags labq_package,labq_worker; jobs run on",
+                f"labq provision --limit {node.name} --tags labq_package,labq_worker,labq_exporter; jobs run on",
             )
         for gpu in node.gpus:
             if gpu.fault:

@@ -70,7 +70,7 @@ def test_the_doctor_sees_an_agent_that_is_older_than_the_server(lab: Lab, versio
     assert ("labq on n1" in found) is told
     if told:
         assert version in found["labq on n1"]["what"]
-        assert "--tags labq_package,labq_worker" in found["labq on n1"]["next"]
+        assert "--tags labq_package,labq_worker,labq_exporter" in found["labq on n1"]["next"]
 
 
 def test_an_api_without_a_leader_says_that_nobody_decides(server: Server, alice: httpx.Client) -> None:
