@@ -85,7 +85,12 @@ all:
     # NVIDIA's driver: auto = where PCI shows a card. Pinned and held; only upgrade_driver.yml changes it.
     # nvidia_state: auto
     # nvidia_driver_package: nvidia-driver
-    # nvidia_driver_version: "550.163.01*"
+    # nvidia_driver_version: "550.163.01"
+    # Its container toolkit is in no distribution. Once: curl -fsSLo /etc/labq/lab/nvidia-toolkit.asc https://nvidia.github.io/libnvidia-container/gpgkey
+    # nvidia_toolkit_repo:
+    #   uris: https://nvidia.github.io/libnvidia-container/stable/deb/amd64  # or …/arm64
+    #   suites: /
+    #   signed_by: "{{{{ lookup('ansible.builtin.file', '/etc/labq/lab/nvidia-toolkit.asc') }}}}"
 
   children:
     control:

@@ -19,6 +19,8 @@ _PLAYBOOK = re.compile(r"[a-z][a-z0-9_]{0,63}(\.yml)?")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,254}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+#: Tags of a run and labels of a node: many more than there are roles, or than anybody writes.
+_MOST = 100
 #: As the agent has them (LABQ_NODE_LABELS).
 _LABEL, _VALUE = re.compile(r"[A-Za-z][\w.-]{0,62}", re.ASCII), re.compile(r"[\w./-]{1,63}", re.ASCII)
 
@@ -75,13 +77,13 @@ class Request:
                 raise BadInputError(f"key {str(key)[:100]!r} is not known", f"legal: {', '.join(legal)}")
         host = None if body.get("host") is None else read_node(body["host"])
         playbook = _matching(
-            body.get("playbook") or (ADD_NODE if host else ALL_OF_IT), _PLAYBOOK, "playbook", ALL_OF_IT
+            _text(body, "playbook") or (ADD_NODE if host else ALL_OF_IT), _PLAYBOOK, "playbook", ALL_OF_IT
         )
-        limit = body.get("limit") or ""
+        limit = _text(body, "limit")
         if host is not None:
             if limit not in {"", host.name}:
                 raise BadInputError(
-                    f"limit {limit!r} is not the new node", f"leave it out: {host.name} is meant"
+                    f"limit {limit[:100]!r} is not the new node", f"leave it out: {host.name} is meant"
                 )
             limit = host.name
         elif limit:
@@ -95,9 +97,18 @@ class Request:
             raise BadInputError(
                 "dead is for a node that is removed", f'send {{"playbook": "{REMOVE_NODE}", …}}'
             )
-        return Request(
-            playbook, limit, _tags(body.get("tags")), flags["check"], flags["diff"], host, flags["dead"]
-        )
+        if flags["check"] and host is not None:
+            raise BadInputError(
+                "check and host: a check changes nothing, and a new node would be written into the inventory",
+                "leave out host for a node that is there, or check",
+            )
+        tags = _tags(body.get("tags"))
+        if tags and playbook == REMOVE_NODE:
+            raise BadInputError(
+                f"tags {', '.join(tags)[:100]!r} are not for a node that is removed",
+                "leave them out: it goes as a whole",
+            )
+        return Request(playbook, limit, tags, flags["check"], flags["diff"], host, flags["dead"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form."""
@@ -127,9 +138,10 @@ def read_node(body: Any) -> NewNode:
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port < 65536:
         raise BadInputError(f"port {str(port)[:100]!r} is not legal", "write 1 to 65535")
     labels, new_key = body.get("labels") or {}, body.get("new_key", False)
-    if not isinstance(labels, dict) or not isinstance(new_key, bool):
+    if not isinstance(labels, dict) or len(labels) > _MOST or not isinstance(new_key, bool):
         raise BadInputError(
-            "labels is no object, or new_key neither true nor false", '{"labels": {"rack": "a"}}'
+            f"labels is no object of at most {_MOST}, or new_key neither true nor false",
+            '{"labels": {"rack": "a"}}',
         )
     for key, value in labels.items():
         _matching(key, _LABEL, "label", "rack=a")
@@ -140,9 +152,21 @@ def read_node(body: Any) -> NewNode:
 def _tags(said: Any) -> tuple[str, ...]:
     if said is None:
         return ()
-    if not isinstance(said, list):
-        raise BadInputError(f"tags {str(said)[:100]!r} is no list", 'send {"tags": ["docker"]}')
+    if not isinstance(said, list) or len(said) > _MOST:
+        raise BadInputError(
+            f"tags {str(said)[:100]!r} is no list of at most {_MOST}", 'send {"tags": ["docker"]}'
+        )
     return tuple(_matching(tag, _TAG, "tag", "docker") for tag in said)
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    """Return a text that may be left out. An empty list in its place is none: a list of no hosts would mean all."""
+    said = body.get(key)
+    if said is not None and not isinstance(said, str):
+        raise BadInputError(
+            f"{key} {str(said)[:100]!r} is no text", f"leave out {key}, or write it as a text"
+        )
+    return said or ""
 
 
 def _matching(said: Any, form: re.Pattern[str], what: str, example: str) -> str:

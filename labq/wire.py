@@ -48,7 +48,8 @@ def run_log_name(job_id: str, attempt: int) -> str:
 
 def image_log_name(image_key: str, node: str, run: int) -> str:
     """Return the path of the log of one preparation of an image below ``logs/``, on the server and on agents."""
-    return f"images/{image_key.replace(':', '-').replace('/', '_')}-{node}-{run}.labqlog"
+    # "@" is in no node's name, so the last one says whose log it is: with "-" that of node a-b would also be one of b.
+    return f"images/{image_key.replace(':', '-').replace('/', '_')}@{node}-{run}.labqlog"
 
 
 def queue_name(node: str) -> str:

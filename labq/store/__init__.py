@@ -10,7 +10,7 @@ usage.py        seconds of GPUs that agents measured
 notices.py      what people are to be told      messages.py  taking messages of an RQ queue (imported where it is used)
 idle.py         what owners of idle jobs were told
 provision.py    runs of the provisioner and their events
-joining.py      one-time tokens of machines that join
+joining.py      one-time tokens of machines that join        node_users.py  Redis' own users, one for each node
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from labq.store.images import ImageStore
 from labq.store.jobs import BusyError, FencedError, JobStore, StaleError, Submission
 from labq.store.joining import JoinStore
 from labq.store.leader import LeaderLease
+from labq.store.node_users import NodeUserStore
 from labq.store.nodes import NodeStore
 from labq.store.notices import NewNotice, Notice, NoticeStore
 from labq.store.people import PeopleStore, Person
@@ -41,6 +42,7 @@ __all__ = [
     "LeaderLease",
     "NewNotice",
     "NodeStore",
+    "NodeUserStore",
     "Notice",
     "NoticeStore",
     "PeopleStore",
@@ -74,3 +76,4 @@ class Store:
         self.idle = IdleStore(self.connection)
         self.provision = ProvisionStore(self.connection)
         self.joining = JoinStore(self.connection)
+        self.node_users = NodeUserStore(self.connection)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import redis
 
@@ -18,6 +18,8 @@ from labq.store import keys
 ANSWER_SECONDS = 15.0
 #: How Redis begins when it is there but takes no writes: full memory, full disk, a replica, still loading.
 _REFUSES = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS")
+#: What Redis answers to a command that it does not obey.
+RefusedCommand: TypeAlias = redis.ResponseError
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -122,6 +124,12 @@ def answers(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             connection = getattr(args[0], "_redis", "Redis") if args else "Redis"
+            if isinstance(error, redis.AuthenticationError):
+                raise UnavailableError(
+                    f"Redis does not accept the password in LABQ_REDIS_URL ({connection!r}): it was changed, or this node was "
+                    "removed from the lab, or Redis has just restarted",
+                    "a restart is over in seconds; else let the node join again: labq node add NAME",
+                ) from error
             raise UnavailableError(
                 f"Redis does not answer ({connection!r}: {type(error).__name__})",
                 "it comes back by itself after a restart; else see `labq doctor`",

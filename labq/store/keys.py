@@ -21,6 +21,7 @@ labq:leader:fence          string  for ever          leader.lua    fencing numbe
 labq:users                 hash    for ever          admin         user -> JSON {uid, gid, admin, agent, group, slack_id}
 labq:tokens                hash    for ever          admin         SHA-256 of a token -> user
 labq:join:<node>           string  10 minutes        join.lua …    SHA-256 of the one-time token with which that node may join; "used:" before one that was
+labq:node-users            hash    for ever          joining       node -> SHA-256 of the password of its user of Redis; "." = such users are kept
 labq:usage                 set     while it has rows usage_*       names of nodes whose use is not all recorded
 labq:usage:<node>          hash    2 h once recorded usage_*       [hour, epoch, gpu, user, in/out] -> [model, held, busy] (labq/usage.py)
 labq:notify                hash    for ever          people        user -> JSON of their preferences (labq/notify.py)
@@ -76,6 +77,7 @@ FENCE = "labq:leader:fence"
 USERS = "labq:users"
 TOKENS = "labq:tokens"
 JOIN = "labq:join:"
+NODE_USERS = "labq:node-users"
 CURSOR = "labq:cursor:"
 MISSED = "labq:missed"
 TOLD_WAITING = "labq:told:waiting:"

@@ -74,7 +74,7 @@ class ProvisionStore:
     def last(self, limit: int) -> list[Run]:
         """Return the last runs, newest last."""
         client = self._redis.client
-        ids = client.zrange(keys.PROVISION_RUNS, -limit, -1)
+        ids = client.zrange(keys.PROVISION_RUNS, -limit, -1) if limit > 0 else []
         pipe = client.pipeline(transaction=False)
         for run_id in ids:
             pipe.hmget(keys.PROVISION_RUN + run_id, "state", "body")

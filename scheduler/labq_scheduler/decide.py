@@ -74,7 +74,9 @@ class _Pass:
         self.reservation: Reservation | None = None
         self.preparing = _preparing(snapshot)
         held = ground.held()
-        active = set(snapshot.queue.users) | set(held)
+        queue = snapshot.queue
+        # The list of people may name some who wait no more.
+        active = {queue.users[number] for number in np.unique(queue.columns.user)} | set(held)
         self.people = max(1, len(active))
         self.gpus = max(1, ground.gpus())
         self.caps = Caps(rules, held, ground.running())

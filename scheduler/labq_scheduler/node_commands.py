@@ -65,6 +65,7 @@ def forget(store: Store, name: str, *, now: float) -> Answer:
         require_unused(node, held_by(store, name))
     # Before its record: an agent that still beats registers again while its token is good.
     revoked = store.people.remove(AGENT_PREFIX + name)
+    revoked = store.node_users.forget(name) or revoked
     if node is not None:
         store.nodes.remove(name, now=now)
     unused = store.joining.forget(name)

@@ -157,16 +157,18 @@ def _doing(lab: Lab) -> str:
 
 def _start_helpers(lab: Lab, settings: Settings) -> list[Callable[[], None]]:
     from labq_scheduler.janitor import Janitor
+    from labq_scheduler.node_users import NodeUserKeeper
     from labq_scheduler.records.recorder import Recorder
 
     def cards() -> dict[str, Gpu]:
         return cards_of(node for node, _ in lab.board.nodes())
 
-    recorder, janitor = Recorder(lab.store, lab.history, cards), Janitor(lab)
+    recorder, janitor, users = Recorder(lab.store, lab.history, cards), Janitor(lab), NodeUserKeeper(lab.store)
     lab.board.subscribe(recorder.wake)
     recorder.start()
     janitor.start()
-    stops = [recorder.stop, janitor.stop]
+    users.start()
+    stops = [recorder.stop, janitor.stop, users.stop]
     if lab.forecasts is not None:
         lab.forecasts.start()
         stops.append(lab.forecasts.stop)

@@ -38,10 +38,17 @@ def test_a_driver_is_upgraded_once_its_nodes_jobs_have_ended_and_the_node_takes_
         assert node.run(LOADED) == NEWER_DRIVER.partition("-")[0]
         assert "nvidia-driver-580-server" in node.run("apt-mark showhold")
         assert not (lab.node("gpu02") or {})["reason"]
+        # A kernel that came meanwhile, and for which the driver was not built: told now, and not after the next start.
+        node.run("touch /boot/vmlinuz-6.1.0-99-amd64")
+        told = lab.run(*UPGRADE)
+        assert not told.ok
+        assert "not built for kernel 6.1.0-99-amd64" in told.text
+        node.run("rm /boot/vmlinuz-6.1.0-99-amd64")
         again = lab.succeeds(*UPGRADE)
         assert again.changed()["gpu02"] == 0, again.text
     finally:
         lab.labq("cancel", job, check=False)
+        node.run("rm -f /boot/vmlinuz-6.1.0-99-amd64")
         lab.write_inventory()
         lab.succeeds(*UPGRADE)
     assert node.run(LOADED) == DRIVER.partition("-")[0]

@@ -1,6 +1,7 @@
 """What is secret is where it is needed and nowhere else, after all that the tests before did."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from nodes.conftest import Provisioned
@@ -17,6 +18,13 @@ def secrets(whole: Provisioned) -> dict[str, str]:
         (found[f"token of {name}"],) = [
             line.partition("=")[2].strip('"') for line in lines if line.startswith("LABQ_NODE_TOKEN=")
         ]
+        (url,) = [line.partition("=")[2] for line in lines if line.startswith("LABQ_REDIS_URL=")]
+        user, password = urlsplit(url).username, urlsplit(url).password
+        # Its own, and not the lab's.
+        assert user == f"node-{name}"
+        assert password is not None
+        assert password != found["redis"]
+        found[f"password of {name}"] = password
     assert all(len(secret) > 15 for secret in found.values())
     return found
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from labq.client.session import Session
-from labq.errors import BadInputError, NotAllowedError, NoTokenError, UnavailableError
+from labq.errors import BadInputError, ConflictError, NotAllowedError, NoTokenError, UnavailableError
 from labq.node import AGENT_PREFIX, check_node_name
 from labq.store import Store
+from labq.store.node_users import has_user
 from labq.variables import read_variables
 
 #: Where the unit of the agent reads what joining wrote.
@@ -41,10 +42,12 @@ def join(server: str, name: str, token: str, path: Path) -> Membership:
 
     Raises:
         BadInputError: the name is not legal, or the file cannot be written.
+        ConflictError: this machine is another node of that lab.
         NotAllowedError: the server refused the token.
         UnavailableError: the server does not answer.
     """
     check_node_name(name)
+    _require_no_other(server, name, path)
     session = Session(server, "")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -87,26 +90,55 @@ def is_joined(server: str, name: str, path: Path) -> bool:
         return False
     if said.get("LABQ_NODE") != name or not said.get("LABQ_NODE_TOKEN") or not said.get("LABQ_REDIS_URL"):
         return False
-    session = Session(server, said["LABQ_NODE_TOKEN"])
+    if _whose(server, said["LABQ_NODE_TOKEN"]) != AGENT_PREFIX + name:
+        return False
+    store = Store(said["LABQ_REDIS_URL"])
+    try:
+        # One that joined before nodes had users of their own joins again, and knows the lab's password no more.
+        return store.connection.accepts() and (
+            has_user(store.connection.url) or not store.node_users.are_kept()
+        )
+    finally:
+        store.connection.close()
+
+
+def _whose(server: str, token: str) -> str:
+    """Return which agent has the token; "" = none.
+
+    Raises:
+        UnavailableError: the server does not answer.
+    """
+    session = Session(server, token)
     try:
         me = session.json("GET", "/v1/me")
     except NoTokenError:
-        return False
+        return ""
     finally:
         session.close()
-    if me.get("name") != AGENT_PREFIX + name or not me.get("agent"):
-        return False
-    connection = Store(said["LABQ_REDIS_URL"]).connection
+    return str(me.get("name", "")) if me.get("agent") else ""
+
+
+def _require_no_other(server: str, name: str, path: Path) -> None:
+    """Refuse to make a node into another: an address in the inventory may be a neighbour's, and its jobs would be lost."""
     try:
-        return connection.accepts()
-    finally:
-        connection.close()
+        said = read_variables(path.read_text(), str(path))
+    except OSError:  # there is none, or joining will say why it cannot be written
+        return
+    other, token = said.get("LABQ_NODE", ""), said.get("LABQ_NODE_TOKEN", "")
+    if other in {"", name} or not token:
+        return
+    if _whose(server, token) == AGENT_PREFIX + other:
+        raise ConflictError(
+            f"this machine is node {other} of this lab, and was asked to become {name}",
+            f"is the address of {name} right in the inventory? if {other} is to be renamed: labq node remove {other} first",
+        )
 
 
 def require_accepted(store: Store, name: str, token: str) -> None:
     """Do nothing when this node may say that it is there.
 
-    A node that was removed still knows Redis' password; its token is what was revoked.
+    Where nodes share Redis' password, one that was removed still knows it, and its token is what was revoked. Where each
+    has a user of its own, Redis itself takes it no more, and lets no agent read tokens.
 
     Args:
         store: the lab's store.
@@ -117,7 +149,7 @@ def require_accepted(store: Store, name: str, token: str) -> None:
         NotAllowedError: its token is good no more.
         UnavailableError: Redis does not answer.
     """
-    if token and store.people.whose(token) is None:
+    if token and not has_user(store.connection.url) and store.people.whose(token) is None:
         raise NotAllowedError(
             f"the token of node {name} is not accepted: it was removed from the lab, or another machine joined as {name}",
             f"let it join again, labq node add {name}, or stop labq-worker here; until then it takes no jobs",

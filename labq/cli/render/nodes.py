@@ -44,7 +44,7 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
     if node.get("behind"):
         lines.append(
             f"  labq {clean(str(node.get('version')))} there is older than the server: "
-            f"labq provision --limit {clean(str(node['name']))} --tags labq_package,labq_worker"
+            f"labq provision --limit {clean(str(node['name']))} --tags labq_package,labq_worker,labq_exporter"
         )
     labels = node.get("labels") or {}
     if labels:

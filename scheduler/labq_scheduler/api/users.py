@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from labq.errors import BadInputError, ConflictError, NotFoundError
+from labq.node import AGENT_PREFIX
 from labq.spec_values import whole
 from labq.store import Person
 from labq_scheduler.api import schemas
@@ -88,6 +89,10 @@ def _put(lab: Lab, name: str, body: dict[str, Any]) -> Person:
     for key, value in flags.items():
         if not isinstance(value, bool):
             raise BadInputError(f"{key} {value!r} is neither true nor false")
+    if name.startswith(AGENT_PREFIX) and not flags["agent"]:
+        raise BadInputError(
+            f"name {name!r} is not legal: agents of nodes are called {AGENT_PREFIX}NODE", "use another name"
+        )
     uid, gid = (whole(body.get(key, before.get(key)), 0, _MAX_ID, key) for key in ("uid", "gid"))
     group = body.get("group", before.get("group", ""))
     if not isinstance(group, str) or not _GROUP.match(group):

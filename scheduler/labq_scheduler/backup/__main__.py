@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from labq.clock import now
-from labq.errors import ConflictError
+from labq.errors import ConflictError, UnavailableError
 from labq.program import exit_status
 from labq_scheduler.backup.make import make, prune, write_metrics
 from labq_scheduler.backup.manifest import check, finished, read_manifest
@@ -49,7 +50,23 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Do it; return the exit status."""
     said = parser().parse_args(argv)
-    return exit_status(lambda: _VERBS[said.verb](said))
+    return exit_status(lambda: _do(said))
+
+
+def _do(said: argparse.Namespace) -> None:
+    try:
+        _VERBS[said.verb](said)
+    except OSError as error:
+        where = error.filename2 or error.filename
+        raise UnavailableError(
+            f"{where}: {error.strerror}" if where else str(error.strerror or error),
+            "make room, or mend that; what was there is as it was, and no half of a backup is left",
+        ) from error
+    except sqlite3.Error as error:
+        raise UnavailableError(
+            f"the records could not be copied: {error}",
+            "make room where backups are; if they are damaged, look at records.sqlite",
+        ) from error
 
 
 def _make(said: argparse.Namespace) -> None:
@@ -64,7 +81,7 @@ def _make(said: argparse.Namespace) -> None:
         manifest = check(made)
         if said.textfile_dir is not None and said.textfile_dir.is_dir():
             write_metrics(said.textfile_dir, manifest.made, dict(manifest.entries))
-        removed = prune(said.root, said.keep)
+        removed = prune(said.root, said.keep, made)
     size = sum(each.size for each in manifest.entries.values())
     sys.stdout.write(
         f"{made}: {len(manifest.entries)} files, {size} bytes; {len(removed)} old ones removed\n"
@@ -86,10 +103,17 @@ def _check(said: argparse.Namespace) -> None:
 def _restore(said: argparse.Namespace) -> None:
     os.umask(0o077)
     stack = Stack(said.control_dir)
-    if finish(stack):
-        sys.stdout.write("a restore that was interrupted is finished now; ask again if it was not this one\n")
-        return
-    kept = restore(stack, said.backup, said.only, force=said.force, now=now())
+    with (said.control_dir / ".restore-lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(f"another restore is going on in {said.control_dir}", "wait for it") from None
+        if finish(stack):
+            sys.stdout.write(
+                "a restore that was interrupted is finished now; ask again if it was not this one\n"
+            )
+            return
+        kept = restore(stack, said.backup, said.only, force=said.force, now=now())
     sys.stdout.write("restored; what was there is kept until you remove it:\n")
     sys.stdout.write("".join(f"  {each}\n" for each in kept))
 

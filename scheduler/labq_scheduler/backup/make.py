@@ -130,9 +130,16 @@ def _tar_grafana(volume: Path, target: Path) -> None:
             copy.unlink()
 
 
-def prune(root: Path, keep: int) -> list[Path]:
-    """Remove all but the newest ``keep`` finished backups; return what was removed."""
-    old = finished(root)[: -max(1, keep)]
+def prune(root: Path, keep: int, made: Path) -> list[Path]:
+    """Remove all but the newest ``keep`` finished backups; return what was removed.
+
+    Args:
+        root: where backups are.
+        keep: how many stay, at least one.
+        made: the one that was just taken, which stays though the clock was wrong, and others bear later names.
+    """
+    others = [each for each in finished(root) if each != made]
+    old = others[: max(0, len(others) - max(0, keep - 1))]
     for each in old:
         shutil.rmtree(each)
     return old

@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from labq.errors import BadInputError, ConflictError
+from labq import __version__
+from labq.errors import BadInputError, ConflictError, LabqError
+from labq.node import is_older
+from labq.store import keys
 from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import check
 from labq_scheduler.backup.stack import Stack
@@ -22,6 +25,13 @@ _FILES = {
     "grafana": "grafana.tar",
     "secrets": "control.tar",
 }
+#: Numbers of jobs and runs that nobody gets after a restore, and one more for each second since the backup was taken:
+#: more than a lab asks for in that time. Whoever had one of them (an agent that still brings its log, a person's note,
+#: a file of outputs) means a job that is forgotten, and must not find another person's in its place.
+LEFT_OUT = 10_000
+#: The name of the one append-only file of Redis 6, whose beginning may be a copy as a backup holds it. Redis 7 takes it
+#: over into its directory. A dump.rdb would not be read: append-only files count, even when there are none.
+AOF = "appendonly.aof"
 #: Renames that have begun; what a killed restore left is finished by the next.
 PLAN = ".restore-plan.json"
 
@@ -43,7 +53,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
 
     Raises:
         BadInputError: the backup is broken, or holds none of these parts.
-        ConflictError: jobs hold nodes, or Redis does not say.
+        ConflictError: jobs hold nodes, or Redis does not say; or the backup is of a newer labq.
     """
     held = check(backup)
     chosen = [part for part in parts if _FILES[part] in held.entries]
@@ -52,6 +62,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
             f"{backup} holds none of {', '.join(parts)}", f"it holds {', '.join(held.entries)}"
         )
     if not force:
+        _refuse_newer(backup, held.version)
         _refuse_at_work(stack)
     suffix = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     renames = []
@@ -60,15 +71,20 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         for part in chosen:
             more = _STAGE[part](stack, backup / _FILES[part], suffix, staged)
             renames += more
+            if part == "redis":
+                skip_numbers(staged[-1] / AOF, int(max(0.0, now - held.made)) + LEFT_OUT)
+        if not force:
+            _refuse_at_work(stack)  # copying took a while, and the server was there
         running = sorted(stack.running())
-        stack.stop(running)
+        # Before anything stops: whatever dies from here on, the next restore starts it again.
+        _write_plan(stack, renames, running)
     except BaseException:
         _remove(staged)
         raise
-    _write_plan(stack, renames, running)
     try:
+        stack.stop(running)
         _advance(renames)
-    except OSError:
+    except (OSError, LabqError):
         for old, new in reversed(renames):
             if new.exists() and not old.exists():
                 new.rename(old)
@@ -78,6 +94,7 @@ def restore(stack: Stack, backup: Path, parts: Iterable[str], *, force: bool, no
         raise
     (stack.directory / PLAN).unlink()
     stack.start(running)
+    stack.restart_provisioner()
     return [new for _, new in renames if f".replaced-{suffix}" in new.name and new.exists()]
 
 
@@ -91,6 +108,7 @@ def finish(stack: Stack) -> bool:
     _advance([(Path(old), Path(new)) for old, new in said["renames"]])
     plan.unlink()
     stack.start(said["running"])
+    stack.restart_provisioner()
     return True
 
 
@@ -100,6 +118,14 @@ def _advance(renames: Iterable[Rename]) -> None:
     for old, new in renames:
         if os.path.lexists(old) and not os.path.lexists(new):
             old.rename(new)
+
+
+def _refuse_newer(backup: Path, version: str) -> None:
+    if is_older(__version__, version):
+        raise ConflictError(
+            f"{backup} is of labq {version}, and this is {__version__}, which may not understand it",
+            f"upgrade labq here to {version} first, or use --force",
+        )
 
 
 def _refuse_at_work(stack: Stack) -> None:
@@ -129,7 +155,10 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _swap(target: Path, new: Path, suffix: str) -> list[Rename]:
-    return [(target, target.with_name(f"{target.name}.replaced-{suffix}")), (new, target)]
+    kept = target.with_name(f"{target.name}.replaced-{suffix}")
+    if os.path.lexists(kept):  # nothing would be renamed onto it, so nothing would be restored
+        raise ConflictError(f"{kept} is there already", "wait a second; is this machine's clock right?")
+    return [(target, kept), (new, target)]
 
 
 def _volume(stack: Stack, name: str) -> Path:
@@ -156,10 +185,17 @@ def _beside(target: Path, staged: list[Path]) -> Path:
 def _stage_redis(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
     volume = _volume(stack, "redis")
     new = _beside(volume, staged)
-    # The name of the one append-only file of Redis 6, whose beginning may be a copy like this one. Redis 7 takes it
-    # over into its directory. A dump.rdb would not be read: append-only files count, even when there are none.
-    _copy(source, new / "appendonly.aof", like=volume)
+    _copy(source, new / AOF, like=volume)
     return _swap(volume, new, suffix)
+
+
+def skip_numbers(appended: Path, count: int) -> None:
+    """Write behind a copy of Redis, as Redis itself would, that the next numbers are higher by ``count``."""
+    commands = [("SELECT", "0"), *(("INCRBY", key, str(count)) for key in (keys.SEQ, keys.PROVISION_SEQ))]
+    with appended.open("ab") as handle:
+        for words in commands:
+            handle.write(f"*{len(words)}\r\n".encode())
+            handle.write("".join(f"${len(word)}\r\n{word}\r\n" for word in words).encode())
 
 
 def _stage_records(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
@@ -188,17 +224,39 @@ def _stage_secrets(stack: Stack, source: Path, suffix: str, staged: list[Path]) 
 
 
 def _extract(source: Path, target: Path, prefix: str = "") -> None:
-    """Unpack what is below ``prefix``, with owners and modes. The tar is one of ours: its checksum was right."""
+    """Unpack what is below ``prefix``, with owners and modes.
+
+    Whoever could write where backups are kept could make up both the tar and its checksum, so nothing of it is written
+    outside of ``target``: links come last, when nothing is written through them any more.
+
+    Raises:
+        BadInputError: it holds what no backup of ours holds, or cannot be read.
+    """
+    try:
+        _extract_members(source, target, prefix)
+    except (tarfile.TarError, EOFError) as error:
+        raise BadInputError(
+            f"{source} cannot be read: {error}", "take another backup: this one is broken"
+        ) from None
+
+
+def _extract_members(source: Path, target: Path, prefix: str) -> None:
     with tarfile.open(source) as tar:
         # Python 3.11.2 of Debian 12 has no filters; those that have them want to be told that none is wanted.
         tar.extraction_filter = lambda member, _: member
-        for member in tar.getmembers():
+        for member in sorted(tar.getmembers(), key=tarfile.TarInfo.issym):
             if not member.name.startswith(prefix):
                 continue
+            named = [member.name] + ([member.linkname] if member.islnk() else [])
             member.name = member.name.removeprefix(prefix)
-            if member.name.startswith("/") or ".." in Path(member.name).parts:
+            if (
+                any(name.startswith("/") or ".." in Path(name).parts for name in named)
+                or not (member.isreg() or member.isdir() or member.issym() or member.islnk())
+                or not (target / member.name).parent.resolve().is_relative_to(target.resolve())
+            ):
                 raise BadInputError(
-                    f"{source} holds {member.name!r}", "take another backup: this one is strange"
+                    f"{source} holds {member.name!r}, which is none of what labq saves, or would lie elsewhere",
+                    "take another backup: this one is strange",
                 )
             tar.extract(member, target, numeric_owner=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,6 +95,13 @@ class Stack:
     def start(self, services: Sequence[str]) -> None:
         """Start services that were stopped."""
         self.compose("up", "-d", "--no-build", *services)
+
+    def restart_provisioner(self) -> None:
+        """Have labq-provisioner read Redis' password anew, if it runs; runs that it began go on."""
+        if shutil.which("systemctl") is not None:
+            # One that is not there, or a machine that was not started by systemd, is no fault.
+            command = ["systemctl", "try-restart", "labq-provisioner.service"]
+            subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
 
     def _run(self, command: Sequence[str]) -> str:
         done = subprocess.run(

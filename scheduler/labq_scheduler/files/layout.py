@@ -64,7 +64,7 @@ class DataDir:
         if not _LOG_PATH.match(path) or ".." in path:
             raise BadInputError(
                 f"log path {path[:300]!r} is not legal",
-                "send to <job>/<attempt>.labqlog or images/<key>-<node>-<run>.labqlog",
+                "send to <job>/<attempt>.labqlog or images/<key>@<node>-<run>.labqlog",
             )
         return self.logs / path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,12 @@ class Packages:
             match = _WHEEL.fullmatch(path.name)
             if match is None or path.is_symlink() or not path.is_file():
                 continue
-            stat = path.stat()
-            package = Package(match["name"], match["version"], path.name, self._sha256(path), stat.st_size)
-            found.append((stat.st_mtime_ns, package))
+            with suppress(FileNotFoundError):  # it was replaced at this moment
+                stat = path.stat()
+                package = Package(
+                    match["name"], match["version"], path.name, self._sha256(path), stat.st_size
+                )
+                found.append((stat.st_mtime_ns, package))
         found.sort(key=lambda row: (row[1].version == __version__, row[0], row[1].file))
         return [package for _, package in found]
 

@@ -58,6 +58,7 @@ def _drive(settings: Settings, run_id: str) -> None:
     from labq.store import Store
     from labq_scheduler.provision.desk import RedisDesk
     from labq_scheduler.provision.drive import drive
+    from labq_scheduler.provision.leftovers import forget_old_runs
     from labq_scheduler.provision.locks import Alive
     from labq_scheduler.provision.places import lab_dir
 
@@ -65,7 +66,7 @@ def _drive(settings: Settings, run_id: str) -> None:
     alive = Alive(lab.run(run_id))
     if not alive.take():
         return  # another driver has it
-    lab.forget_old_runs()
+    forget_old_runs(lab)
     store = Store(settings.text("redis_url"))
     run = store.provision.get(run_id)
     if run.state is not RunState.QUEUED:
@@ -87,6 +88,8 @@ def _once(settings: Settings, own: dict[str, Any]) -> None:
     from labq.provision_request import Request
     from labq_scheduler.provision.desk import PrintDesk
     from labq_scheduler.provision.drive import drive
+    from labq_scheduler.provision.leftovers import forget_old_runs
+    from labq_scheduler.provision.locks import Alive
     from labq_scheduler.provision.places import lab_dir
 
     if own["request"]:
@@ -104,9 +107,12 @@ def _once(settings: Settings, own: dict[str, Any]) -> None:
             "diff": own["diff"],
         }
     request = Request.from_json(body)
-    lab_dir(settings).check()
-    lab_dir(settings).forget_old_runs()
+    lab = lab_dir(settings)
+    lab.check()
     desk = PrintDesk(Run(f"here-{secrets.token_hex(4)}", request, getpass.getuser(), now()))
+    alive = Alive(lab.run(desk.run.id))
+    alive.take()  # nobody else knows its id; what it writes is not forgotten while it runs
+    forget_old_runs(lab)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: desk.stop.set())
     run = drive(desk, _tools(settings))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from labq.provision_request import REMOVE_NODE, NewNode
 from labq_scheduler.provision import driver, hostkeys, inventory
 from labq_scheduler.provision.desk import Desk
 from labq_scheduler.provision.events import bounded, event_line, read_event
+from labq_scheduler.provision.leftovers import make_scratch, tidy_up
 from labq_scheduler.provision.locks import HostLocks
 from labq_scheduler.provision.orphans import end_orphans
 from labq_scheduler.provision.places import LabDir, check_playbook
@@ -52,6 +55,14 @@ def drive(desk: Desk, tools: Tools) -> Run:
         )
     except LabqError as error:
         desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=f"{error.what}. {error.next}"))
+    except OSError as error:
+        log.exception("run %s", desk.run.id)
+        note = (
+            f"on the control machine: {error.filename or tools.lab.root}: {error.strerror or error}; make room there,"
+            " or mend that, and ask for the run again: it does what is left"
+        )
+        if desk.run.state not in FINAL:
+            desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=note))
     except Exception as error:
         log.exception("run %s", desk.run.id)
         if desk.run.state not in FINAL:
@@ -59,7 +70,7 @@ def drive(desk: Desk, tools: Tools) -> Run:
             desk.write(desk.run.moved(RunState.FAILED, ended=now(), note=note))
     finally:
         end_orphans(directory)  # ssh keeps its connections for a minute
-        driver.tidy_up(directory)
+        tidy_up(directory)
         desk.close()
     return desk.run
 
@@ -68,15 +79,15 @@ def _drive(desk: Desk, tools: Tools, directory: Path) -> None:
     lab, request = tools.lab, desk.run.request
     lab.check()
     directory.mkdir(mode=0o700, exist_ok=True)
-    scratch = driver.make_scratch()
-    (directory / "scratch").write_text(str(scratch))
+    scratch = make_scratch(directory)
     check_playbook(tools.playbooks, request.playbook)
     playbook = tools.playbooks / request.playbook
     env = driver.environment(lab, tools.playbooks, desk.run.id, scratch)
-    if request.host is not None:
-        hosts: tuple[str, ...] = (request.host.name,)
-    else:
-        hosts = inventory.resolve(driver.BINARIES, lab, playbook, request.limit, request.tags, env).hosts
+
+    def resolve() -> tuple[str, ...]:
+        return inventory.resolve(driver.BINARIES, lab, playbook, request.limit, request.tags, env).hosts
+
+    hosts = resolve() if request.host is None else (request.host.name,)
     with HostLocks(lab.locks, hosts, desk.run.id) as locks:
         if not _wait(desk, locks, hosts):
             desk.write(desk.run.moved(RunState.CANCELLED, ended=now(), note="cancelled before anything ran"))
@@ -84,8 +95,7 @@ def _drive(desk: Desk, tools: Tools, directory: Path) -> None:
         for left in locks.left:
             end_orphans(lab.run(left))
         if request.host is not None:
-            _add(desk, lab, request.host)
-            inventory.resolve(driver.BINARIES, lab, playbook, request.limit, request.tags, env)
+            _add(desk, lab, request.host, env, resolve)
         desk.write(desk.run.moved(RunState.RUNNING, started=now(), hosts=hosts, waits_for=()))
         _play(desk, tools, playbook, directory, env)
 
@@ -106,8 +116,17 @@ def _wait(desk: Desk, locks: HostLocks, hosts: tuple[str, ...]) -> bool:
     return not desk.cancelled()
 
 
-def _add(desk: Desk, lab: LabDir, node: NewNode) -> None:
-    if inventory.write_node(lab, node):
+def _add(desk: Desk, lab: LabDir, node: NewNode, env: dict[str, str], resolve: Callable[[], object]) -> None:
+    groups, _ = inventory.named(driver.BINARIES, lab, env)
+    inventory.check_new_name(node.name, groups)
+    wrote = inventory.write_node(lab, node)
+    try:
+        resolve()
+    except LabqError:
+        if wrote:  # what is refused leaves nothing, least of all an inventory that nobody can read
+            (lab.nodes / f"{node.name}.yml").unlink(missing_ok=True)
+        raise
+    if wrote:
         desk.tell(_say(f"wrote {lab.nodes / node.name}.yml"))
     address, port = inventory.where(lab, node.name)
     if node.new_key and hostkeys.forget(lab.known_hosts, address, port):
@@ -124,12 +143,12 @@ def _play(desk: Desk, tools: Tools, playbook: Path, directory: Path, env: dict[s
         if event is not None:
             tally.take(event)
             desk.tell(event)
-            journal.write(event_line(event))
-            journal.flush()
+            with suppress(OSError):  # a disk that is full is no reason to stop half way on a machine
+                journal.write(event_line(event).encode(errors="replace"))
 
     flags = [name for name, said in (("--check", request.check), ("--diff", request.diff)) if said]
     variables = {"labq_worker_remove_dead": True} if request.dead else {}
-    with (directory / "log").open("a", encoding="utf-8") as journal:
+    with (directory / "log").open("ab", buffering=0) as journal:
         outcome = driver.play(
             lab, playbook, directory, env, limit=request.limit, tags=request.tags, variables=variables, flags=flags,
             timeout=tools.timeout, take=take, cancelled=desk.cancelled,

@@ -11,9 +11,7 @@ import configparser
 import json
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +77,8 @@ def environment(lab: LabDir, playbooks: Path, run_id: str, scratch: Path) -> dic
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "cp"),
         "ANSIBLE_SSH_ARGS": ssh_args(config),
         "ANSIBLE_NOCOLOR": "1",
+        # Else a file with a fault in it is a warning: its machines are left out, or get none of their variables.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
     }
     if config.exists():
         env["ANSIBLE_CONFIG"] = str(config)
@@ -98,14 +98,6 @@ def ssh_args(config: Path) -> str:
         said.replace("StrictHostKeyChecking=yes", "StrictHostKeyChecking=accept-new")
         + " -o HashKnownHosts=no"
     )
-
-
-def make_scratch() -> Path:
-    """Return a new private directory with a short path."""
-    found = Path(tempfile.mkdtemp(prefix="labq-run-"))
-    for name in ("home", "tmp", "cp"):
-        (found / name).mkdir(mode=0o700)
-    return found
 
 
 def play(
@@ -178,11 +170,18 @@ def play(
     }
     (directory / "env").mkdir(mode=0o700, exist_ok=True)
     (directory / "env" / "settings").write_text(json.dumps(settings))
-    ran = ansible_runner.run(
-        private_data_dir=str(directory), project_dir=str(playbook.parent), playbook=playbook.name,
-        inventory=str(lab.inventory), ident="artifacts", envvars=dict(env), cmdline=shlex.join(arguments) or None,
-        suppress_env_files=True, quiet=True, event_handler=handle, cancel_callback=cancelled, **given,
-    )  # fmt: skip
+    try:
+        ran = ansible_runner.run(
+            private_data_dir=str(directory), project_dir=str(playbook.parent), playbook=playbook.name,
+            inventory=str(lab.inventory), ident="artifacts", envvars=dict(env), cmdline=shlex.join(arguments) or None,
+            suppress_env_files=True, quiet=True, event_handler=handle, cancel_callback=cancelled, **given,
+        )  # fmt: skip
+    except OSError:
+        if outcome.stats is None:
+            raise
+        # The play came to its end; what could not be written is ansible-runner's own note of that.
+        outcome.rc, outcome.status = 0, "successful"
+        return outcome
     outcome.rc, outcome.status = int(ran.rc if ran.rc is not None else 254), str(ran.status)
     if outcome.rc == 127:
         raise UnavailableError(
@@ -190,16 +189,6 @@ def play(
             "pip install 'labq[provision]' beside labq-provisioner",
         )
     return outcome
-
-
-def tidy_up(directory: Path) -> None:
-    """Remove what ansible and its runner left of a run: facts, environment, sockets; our own log of the run stays."""
-    named = directory / "scratch"
-    scratch = Path(named.read_text()) if named.exists() else None
-    for path in (directory / "artifacts", directory / "env", scratch):
-        if path is not None:
-            shutil.rmtree(path, ignore_errors=True)
-    named.unlink(missing_ok=True)
 
 
 def _complaint(found: list[str], text: str) -> None:

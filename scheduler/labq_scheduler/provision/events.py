@@ -148,6 +148,8 @@ def bounded(text: str, most: int) -> str:
     >>> bounded("abcdefghij" * 10, 40)
     'abcdefghijabcdefghij … ghijabcdefghij'
     """
+    # Bytes that are no UTF-8 come from ansible as halves of characters, which can be written nowhere.
+    text = text.encode(errors="replace").decode()
     if len(text) <= most:
         return text
     half = most // 2

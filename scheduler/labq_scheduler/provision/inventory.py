@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from labq.provision_request import NewNode
 from labq.whole_file import write_whole
 from labq_scheduler.provision.places import LabDir
 
+#: A host's name, which is also the name of its lock. Two dots, a space or a line's end would be something else there.
+HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 #: Seconds within which ansible reads an inventory; it takes one.
 ANSWER = 120.0
 
@@ -101,6 +104,8 @@ def set_aside(lab: LabDir, name: str) -> str:
         return f"{name} is still in {lab.inventory}: take it out by hand, it was not written by labq node add"
     lab.removed.mkdir(mode=0o700, exist_ok=True)
     path.replace(lab.removed / path.name)
+    with suppress(OSError):  # the last one; a directory without files is no inventory to ansible
+        lab.nodes.rmdir()
     return f"{name} is out of the inventory; its file is kept as {lab.removed / path.name}"
 
 
@@ -121,20 +126,17 @@ def resolve(
         BadInputError: a host or tag that there is not, with what is legal; or ansible cannot read the files.
     """
     if limit:
-        _check_limit(binaries, lab, limit, env)
+        check_limit(limit, *named(binaries, lab, env))
     command = [
         str(binaries / "ansible-playbook"),
-        "-i",
-        str(lab.inventory),
         str(playbook),
         "--list-hosts",
         "--list-tags",
+        *_whence(lab),
     ]
-    if lab.vault_password.exists():
-        command += ["--vault-password-file", str(lab.vault_password)]
     if limit:
         command += [f"--limit={limit}"]
-    status, out, complaint = _ask(command, env)
+    status, out, complaint = _ask(command, env, lab)
     if status:
         if "no hosts to target" in complaint:
             raise BadInputError(
@@ -143,7 +145,7 @@ def resolve(
             )
         raise BadInputError(
             f"ansible cannot read {playbook.name} or the inventory: {_essence(complaint)}",
-            f"mend what it names in {lab.inventory}",
+            _mend(lab, complaint),
         )
     meant = read_listing(out)
     for tag in tags:
@@ -162,18 +164,27 @@ def resolve(
 
 
 def read_listing(text: str) -> Meant:
-    """Return what ``ansible-playbook --list-hosts --list-tags`` printed. Pure."""
+    """Return what ``ansible-playbook --list-hosts --list-tags`` printed. Pure.
+
+    Raises:
+        BadInputError: a host has a name that cannot be told from the rest, so it could not be locked.
+    """
     hosts: dict[str, None] = {}
     tags: dict[str, None] = {}
-    inside = False
-    for line in text.splitlines():
-        if re.match(r"    hosts \(\d+\):", line):
-            inside = True
-        elif inside and re.match(r"      \S+$", line):
-            hosts[line.strip()] = None
-        else:
-            inside = False
-        if match := re.search(r"TAGS: \[(.*)\]\s*$", line):
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if match := re.fullmatch(r"    hosts \((\d+)\):", line):
+            end = at + 1 + int(match[1])
+            odd = [each for each in lines[at + 1 : end] if not HOST.fullmatch(each.removeprefix(" " * 6))]
+            # A name with a line's end in it makes more lines than were counted.
+            odd += [each for each in lines[end : end + 1] if "TASK TAGS: [" not in each]
+            if odd:
+                raise BadInputError(
+                    f"host {odd[0].strip()[:100]!r} has a name that labq does not take",
+                    "in the inventory, call it by 1 to 200 of A-Z a-z 0-9 _ . : -, beginning with a letter or digit",
+                )
+            hosts.update(dict.fromkeys(each.removeprefix(" " * 6) for each in lines[at + 1 : end]))
+        elif match := re.search(r"TAGS: \[(.*)\]\s*$", line):
             tags.update(dict.fromkeys(word.strip() for word in match[1].split(",") if word.strip()))
     return Meant(tuple(sorted(hosts)), tuple(sorted(tags)))
 
@@ -190,21 +201,30 @@ def read_graph(text: str) -> tuple[list[str], list[str]]:
     return sorted(set(groups)), sorted(set(hosts))
 
 
-def _check_limit(binaries: Path, lab: LabDir, limit: str, env: Mapping[str, str]) -> None:
-    """Refuse words of a limit that name nothing: ansible would only leave them out."""
-    status, out, complaint = _ask(
-        [str(binaries / "ansible-inventory"), "-i", str(lab.inventory), "--graph"], env
-    )
+def named(binaries: Path, lab: LabDir, env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the groups and hosts of the inventory.
+
+    Raises:
+        BadInputError: ansible cannot read it.
+    """
+    status, out, complaint = _ask([str(binaries / "ansible-inventory"), "--graph", *_whence(lab)], env, lab)
     if status:
         raise BadInputError(
-            f"ansible cannot read the inventory: {_essence(complaint)}",
-            f"mend what it names in {lab.inventory}",
+            f"ansible cannot read the inventory: {_essence(complaint)}", _mend(lab, complaint)
         )
-    groups, hosts = read_graph(out)
+    return read_graph(out)
+
+
+def check_limit(limit: str, groups: Sequence[str], hosts: Sequence[str]) -> None:
+    """Refuse words of a limit that name nothing: ansible would only leave them out. Pure.
+
+    Raises:
+        BadInputError: quoting the word, with the nearest that there is.
+    """
     for word in re.split(r"[,:](?![^\[]*\])", limit):
         plain = word.lstrip("!&")
         if plain and not re.search(r"[*?\[]", plain) and plain not in groups and plain not in hosts:
-            near = closest(plain, hosts + groups)
+            near = closest(plain, [*hosts, *groups])
             hint = f"did you mean {near}? " if near else ""
             raise BadInputError(
                 f"the inventory has no host or group {plain!r}",
@@ -212,11 +232,36 @@ def _check_limit(binaries: Path, lab: LabDir, limit: str, env: Mapping[str, str]
             )
 
 
-def _ask(command: list[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+def check_new_name(name: str, groups: Sequence[str]) -> None:
+    """Refuse a node whose name means other machines to ansible. Pure.
+
+    Raises:
+        BadInputError: it is a group's, or that of whatever machine one is on.
+    """
+    if name in groups or name == "localhost":
+        what = "names the machine that one is on" if name == "localhost" else "is a group of the inventory"
+        raise BadInputError(
+            f"no node can be called {name!r}: that {what}",
+            "give it a name of its own: labq node add gpu05 --host …",
+        )
+
+
+def _whence(lab: LabDir) -> list[str]:
+    vault = ["--vault-password-file", str(lab.vault_password)] if lab.vault_password.exists() else []
+    return ["-i", str(lab.inventory), *vault]
+
+
+def _mend(lab: LabDir, complaint: str) -> str:
+    if re.search("vault|decrypt", complaint, re.IGNORECASE):
+        return f"put the password of the vault into {lab.vault_password} (mode 0600)"
+    return f"mend what it names in {lab.inventory}"
+
+
+def _ask(command: list[str], env: Mapping[str, str], lab: LabDir) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
             command, env=dict(env), capture_output=True, text=True, errors="replace", timeout=ANSWER, check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, cwd=lab.root,  # ansible takes an ansible.cfg from where it is
         )  # fmt: skip
     except FileNotFoundError:
         raise BadInputError(
@@ -232,5 +277,14 @@ def _ask(command: list[str], env: Mapping[str, str]) -> tuple[int, str, str]:
 def _essence(complaint: str) -> str:
     """Return the first error that ansible tells, in at most 500 characters."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    if not lines:  # killed, or died of a file that is too deep for it
+        return "it ended without a word"
     first = next((i for i, line in enumerate(lines) if "ERROR" in line), 0)
-    return " ".join(lines[first : first + 4]).replace("[ERROR]: ", "")[:500]
+    found = lines[first : first + 4]
+    if "parse inventory source" in lines[first]:
+        # Why was a warning before it; of the plugins that tried, the first is the one for YAML.
+        why = [
+            line.partition("plugin: ")[2] for line in lines if line.startswith("[WARNING]: Failed to parse")
+        ]
+        found = [lines[first], *why[:1], *[line for line in lines if line.startswith("Origin: ")][:1]]
+    return " ".join(found).replace("[ERROR]: ", "")[:500]

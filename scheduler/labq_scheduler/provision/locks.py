@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-#: What a host's name may be in a file's name.
-_ODD = re.compile(r"[^A-Za-z0-9_.-]")
+from urllib.parse import quote
 
 
 class HostLocks:
@@ -35,7 +32,7 @@ class HostLocks:
         """Take what can be taken now; return host -> run that holds it of the first that cannot; {} = all are held."""
         while len(self._held) < len(self._wanted):
             host = self._wanted[len(self._held)]
-            path = self._directory / _ODD.sub("_", host)
+            path = self._directory / quote(host, safe=":")
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,6 +80,17 @@ class Alive:
     def take(self) -> bool:
         """Take it, for the life of this process; return False when another process has it."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._lock()
+
+    def held(self) -> bool:
+        """Return whether a process has it: the run has a driver, which works or waits."""
+        if not self._path.exists():
+            return False
+        if free := self._lock():
+            self.release()
+        return not free
+
+    def _lock(self) -> bool:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from labq.errors import BadInputError, closest
 from labq.settings import Settings
 
-#: Runs whose artifacts are kept.
-KEEP_RUNS = 20
 _HERE = Path(__file__).resolve().parent
 
 
@@ -77,19 +75,15 @@ class LabDir:
                 f"{self.root} has mode {mode:o}: others may read the keys to all machines",
                 f"chmod 700 {self.root}",
             )
+        with suppress(OSError):  # an empty one is no inventory to ansible; one with files stays
+            self.nodes.rmdir()
         for path in (self.known_hosts.parent, self.locks, self.root / "runs"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def forget_old_runs(self) -> None:
-        """Remove the artifacts of all but the last runs."""
-        found = sorted((self.root / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in found[:-KEEP_RUNS]:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def lab_dir(settings: Settings) -> LabDir:
     """Return the lab directory that the settings name."""
-    return LabDir(settings.path("lab_dir"))
+    return LabDir(settings.path("lab_dir").absolute())
 
 
 def playbooks_dir(settings: Settings) -> Path:

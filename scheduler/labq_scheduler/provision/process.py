@@ -10,17 +10,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from labq.clock import monotonic, now
 from labq.errors import ConflictError, LabqError, NotFoundError
 from labq.program import named_redis
 from labq.provision import FINAL, Run, RunEvent, RunState
+from labq.sdnotify import under_systemd
 from labq.settings import SETTINGS, Settings
 from labq.store import Store
 from labq.store.messages import TakeWork
 from labq.wire import PROVISION, PROVISION_QUEUE
-from labq_scheduler.provision import driver
+from labq_scheduler.provision.leftovers import tidy_up
 from labq_scheduler.provision.locks import Alive
 from labq_scheduler.provision.orphans import end_orphans
 from labq_scheduler.provision.places import LabDir, lab_dir, playbooks_dir
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 EVERY = 2.0
 #: Seconds that a driver may take until it holds the lock by which it is known to live. Python starts in 0.3.
 START = 20.0
+#: Seconds after which taking messages hangs: one is waited for 60 s (store/messages.py), tried four times.
+MESSAGES_HANG = 600.0
+#: Seconds after which a look hangs: Redis answers within 15 s or not at all, tried four times, several in a row.
+LOOK_HANGS = 600.0
 #: Drivers that are started for a run that none of them begins.
 TRIES = 3
 
@@ -53,6 +58,7 @@ class Provisioner:
         self._started: dict[str, tuple[int, float]] = {}
         #: run -> why its last driver did not begin it
         self._why: dict[str, str] = {}
+        self._active = 0
         # Runs are ended also when labq's files are gone: nothing is read from them then.
         store.connection.load("provision_write")
         self.stop = threading.Event()
@@ -71,6 +77,7 @@ class Provisioner:
         """Say that we live, start what no message told of, and end what lost its driver."""
         self._store.provision.beat()
         active = self._store.provision.active()
+        self._active = len(active)
         for run in active:
             try:
                 self._look_at(run)
@@ -99,10 +106,14 @@ class Provisioner:
         elif run.state not in FINAL:
             self.bury(run)
 
+    def doing(self) -> str:
+        """Return what goes on, in one line."""
+        return f"{self._active} runs have not ended"
+
     def bury(self, run: Run) -> None:
         """End a run whose driver died; say what may still be going on."""
         ended = end_orphans(self._lab.run(run.id))
-        driver.tidy_up(self._lab.run(run.id))
+        tidy_up(self._lab.run(run.id))
         tally = Tally(run.hosts, str(self._lab.root))
         number = 0
         while events := self._store.provision.events(run.id, number, 500):
@@ -135,9 +146,14 @@ class Provisioner:
             " labq[provision] again, systemctl restart labq-provisioner, and ask for the run again"
         )
 
-    def run(self) -> None:
-        """Look again and again, in a thread, until told to stop."""
+    def run(self, on_turn: Callable[[], None]) -> None:
+        """Look again and again, in a thread, until told to stop.
+
+        Args:
+            on_turn: called before each look.
+        """
         while not self.stop.is_set():
+            on_turn()
             try:
                 self.look()
             except LabqError as error:
@@ -153,7 +169,8 @@ class Provisioner:
             tries, _ = self._started.get(run.id, (0, 0.0))
             self._started[run.id] = (tries + 1, monotonic())
             # The environment says which Redis; it is not on the command line.
-            command = [sys.executable, "-m", "labq_scheduler.provision", "--drive", run.id]
+            # -P: never a module of the directory that we were started in.
+            command = [sys.executable, "-P", "-m", "labq_scheduler.provision", "--drive", run.id]
             try:
                 self._drivers[run.id] = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(self._env)
@@ -178,13 +195,7 @@ class Provisioner:
         return found is not None and found.poll() is None
 
     def _driven(self, run_id: str) -> bool:
-        if not self._lab.run(run_id).exists():
-            return False
-        probe = Alive(self._lab.run(run_id))
-        free = probe.take()
-        if free:
-            probe.release()
-        return not free
+        return Alive(self._lab.run(run_id)).held()
 
 
 def driver_environment(settings: Settings) -> dict[str, str]:
@@ -204,13 +215,19 @@ def serve(settings: Settings) -> None:
     lab = lab_dir(settings)
     lab.check()
     playbooks = playbooks_dir(settings)
+    supervised = under_systemd()  # before drivers get our environment: they must not speak for us
     service = Provisioner(Store(url), lab, driver_environment(settings))
+    supervised.ready("waits for Redis")
     work = TakeWork(
-        url, PROVISION_QUEUE, "provisioner", {PROVISION: (service.hand_over, (str,))}, service.stop.set
-    )
-    watcher = threading.Thread(target=service.run, name="watch", daemon=True)
+        url, PROVISION_QUEUE, "provisioner", {PROVISION: (service.hand_over, (str,))}, service.stop.set,
+        on_turn=supervised.loop("messages", MESSAGES_HANG).beat,
+    )  # fmt: skip
+    looks = supervised.loop("look", LOOK_HANGS)
+    watcher = threading.Thread(target=service.run, args=(looks.beat,), name="watch", daemon=True)
     watcher.start()
+    supervised.does(service.doing)
     log.info("runs the playbooks of %s on the machines of %s", playbooks, lab.inventory)
     work.run()
+    supervised.stopping()
     service.stop.set()
     log.info("stopped; runs that had begun go on")

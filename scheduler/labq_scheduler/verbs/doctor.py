@@ -39,6 +39,7 @@ def findings(lab: Lab, *, now: float, loop_seen: float | None) -> list[dict[str,
         ("records", lambda: _records(lab, now)),
         ("rules", lambda: _rules(lab)),
         ("nodes", lambda: _nodes(lab, now)),
+        ("passwords", lambda: _passwords(lab)),
     ]
     found: list[dict[str, Any]] = []
     for name, check in checks:
@@ -175,7 +176,7 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
                 f"labq on {node.name}",
                 False,
                 f"{node.name} runs labq {node.version}, this server {__version__}",
-                f"labq provision --limit {node.name} --tags labq_package,labq_worker; jobs run on",
+                f"labq provision --limit {node.name} --tags labq_package,labq_worker,labq_exporter; jobs run on",
             )
         for gpu in node.gpus:
             if gpu.fault:
@@ -183,6 +184,22 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
                 yield _finding(
                     f"gpu {gpu.uuid}", False, what, "mend or replace it; it is used again by itself"
                 )
+
+
+def _passwords(lab: Lab) -> Iterator[dict[str, Any]]:
+    """Nodes that joined before each had a user of Redis of its own, where others can have one."""
+    users = lab.store.node_users
+    if not lab.site.redis_url_nodes or not users.are_kept():
+        return
+    shared = sorted({node.name for node, _ in lab.board.nodes()} - users.names())
+    if shared:
+        yield _finding(
+            "passwords",
+            False,
+            f"{', '.join(shared)} may do anything in Redis, with the lab's one password, also once removed",
+            "give each its own: labq provision gpu_nodes --tags labq_worker; then change that password "
+            "(docs/howto/compose.md)",
+        )
 
 
 def _finding(name: str, ok: bool, what: str, following: str = "") -> dict[str, Any]:

@@ -24,6 +24,7 @@ def remove_node(lab: Lab, name: str, *, now: float) -> dict[str, Any]:
     seen = node_view(node, {}, lab.board.holders(name), now)
     # Its tokens before its record: an agent that still beats registers again while its token is good.
     lab.store.people.remove(AGENT_PREFIX + name)
+    lab.store.node_users.forget(name)
     lab.store.nodes.remove(name, now=now)
     lab.store.joining.forget(name)
     return seen

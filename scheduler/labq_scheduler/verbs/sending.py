@@ -49,7 +49,7 @@ def require_log_sender(lab: Lab, agent: Person, path: str) -> None:
         require_sender(lab, agent, folder, int(name))
         return
     node = _node_of(agent)
-    if node is not None and not re.search(rf"-{re.escape(node)}-\d+\Z", name):
+    if node is not None and not re.fullmatch(rf".+@{re.escape(node)}-\d+", name):
         raise NotAllowedError(f"log {path[:200]!r} is not of {node}", "an agent sends logs of its own builds")
 
 

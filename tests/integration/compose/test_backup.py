@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -43,10 +43,10 @@ class Backups:
         run.write_text(f'#!/bin/sh\ncd {stack.folder} && exec docker-compose "$@"\n')
         run.chmod(0o755)
 
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str | Path, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("LABQ_", "COMPOSE_"))}
         return subprocess.run(
-            [sys.executable, "-m", "labq_scheduler.backup", *words],
+            [*before, sys.executable, "-m", "labq_scheduler.backup", *words],
             env=env | {"DOCKER_HOST": self.stack.engine.host}, text=True, capture_output=True, stdin=subprocess.DEVNULL,
             timeout=120, check=False,
         )  # fmt: skip
@@ -118,8 +118,10 @@ def test_a_backup_brings_jobs_records_and_users_back_and_keeps_what_it_replaced(
     kept = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
     assert {Path(each).name.split(".replaced-")[0] for each in kept} >= {"_data", "records.sqlite", "secrets"}
     assert all(Path(each).exists() for each in kept)
-    # It is a lab like any other: what is written now outlives a kill of Redis.
+    # The third job's number stays that job's: an agent may still bring its log, and would bring it to another's job.
     submit(stack, token, "after")
+    assert max(map(int, stack.labq(token, "ls", "--ids").split())) > 10_000
+    # It is a lab like any other: what is written now outlives a kill of Redis.
     stack.engine.docker("kill", stack.container("redis"))
     stack.up("redis")
     ready(stack)
@@ -188,3 +190,56 @@ def test_a_restore_that_was_killed_between_two_renames_is_finished_by_the_next(
     assert not new.exists()
     assert kept.exists()
     ready(stack)
+
+
+def test_a_restore_whose_stack_does_not_stop_leaves_it_as_it_was_and_running(
+    stack: Stack, backups: Backups
+) -> None:
+    backup = backups.make()
+    before = (stack.secrets / "redis_auth").stat().st_ino
+    run = stack.folder / "compose-run"
+    honest = run.read_text()
+    # Half of it stops, then compose fails.
+    run.write_text(
+        honest.replace(
+            "exec docker-compose",
+            '[ "$1" = stop ] && { docker-compose stop scheduler; exit 9; }; exec docker-compose',
+        )
+    )
+    try:
+        done = backups.restore(backup, "--only", "secrets")
+    finally:
+        run.write_text(honest)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert (stack.secrets / "redis_auth").stat().st_ino == before
+    assert not [*stack.folder.glob(".restore-plan*"), *stack.folder.glob("*.restore")]
+    ready(stack)
+
+
+def test_a_disk_that_is_full_is_told_in_a_sentence_and_leaves_no_half_of_a_backup(
+    stack: Stack, backups: Backups
+) -> None:
+    before = set(backups.root.iterdir())
+    done = backups.run(
+        "make",
+        backups.root,
+        "--control-dir",
+        stack.folder,
+        "--lab-dir",
+        backups.lab,
+        before=["prlimit", "--fsize=100"],
+    )
+    assert done.returncode == 69
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert set(backups.root.iterdir()) == before
+
+
+def test_a_backup_of_a_newer_labq_is_refused_unless_forced(stack: Stack, backups: Backups) -> None:
+    backup = backups.make()
+    manifest = backup / "MANIFEST.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": "99.0"}))
+    done = backups.restore(backup, "--only", "secrets")
+    assert "is of labq 99.0" in done.stderr
+    assert "or use --force" in done.stderr

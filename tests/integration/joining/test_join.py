@@ -8,9 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from builders import make_node
 from integration.joining.conftest import Control, answer
 from integration.scheduler_api.server_process import Server
+from support.waiting import wait_for
 
+from labq.clock import now
 from labq.store import Person, Store
 from labq.variables import read_variables
 
@@ -27,7 +30,8 @@ def test_a_machine_joins_and_is_then_accepted(
     assert [each.name for each in path.parent.iterdir()] == ["node.env"]
     said = read_variables(path.read_text(), "node.env")
     assert sorted(said) == ["LABQ_NODE", "LABQ_NODE_TOKEN", "LABQ_REDIS_URL"]
-    assert said["LABQ_REDIS_URL"] == server.redis.url
+    assert said["LABQ_REDIS_URL"].startswith("unix://node-gpu05:")
+    assert Store(said["LABQ_REDIS_URL"]).connection.client.client_list()[-1]["user"] == "node-gpu05"
     assert not {token.strip(), said["LABQ_NODE_TOKEN"]} & set(joined.stdout.split())
     assert server.store.people.whose(said["LABQ_NODE_TOKEN"]) == Person("node-gpu05", agent=True)
     assert worker("--joined", "--name", "gpu05").returncode == 0
@@ -89,6 +93,28 @@ def test_a_machine_that_joins_again_makes_its_old_token_worthless(
     assert [server.store.people.whose(token) is not None for token in tokens] == [False, True]
 
 
+def test_a_machine_that_is_a_node_does_not_become_another_by_a_wrong_address(
+    server: Server, control: Control, worker: Control, tmp_path: Path
+) -> None:
+    worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    before = (tmp_path / "etc/node.env").read_text()
+    token = control("--node-join", "gpu06").stdout
+    refused = worker("--join", "--name", "gpu06", say=token)
+    assert refused.returncode == 1
+    assert "this machine is node gpu05 of this lab, and was asked to become gpu06" in refused.stderr
+    assert "labq node remove gpu05" in refused.stderr
+    assert (tmp_path / "etc/node.env").read_text() == before
+    assert worker("--joined", "--name", "gpu05").returncode == 0
+    # One that was taken out of the lab may come back under another name.
+    answer(control("--node-forget", "gpu05"))
+    wait_for(
+        lambda: worker("--join", "--name", "gpu06", say=token).returncode == 0,
+        20,
+        "the server to forget gpu05",
+    )
+    assert worker("--joined", "--name", "gpu06").returncode == 0
+
+
 def test_a_server_that_is_away_is_no_reason_to_join_again(
     server: Server, control: Control, worker: Control
 ) -> None:
@@ -104,16 +130,40 @@ def test_a_redis_that_is_away_is_none_either_but_one_that_takes_another_password
     server: Server, control: Control, worker: Control, tmp_path: Path
 ) -> None:
     worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
-    path, url = tmp_path / "etc/node.env", server.redis.url
+    path = tmp_path / "etc/node.env"
     text = path.read_text()
+    url = read_variables(text, "node.env")["LABQ_REDIS_URL"]
     path.write_text(text.replace(url, "redis://127.0.0.1:1/0"))
     assert worker("--joined", "--name", "gpu05").returncode == 69
-    path.write_text(text)
-    server.store.connection.client.config_set("requirepass", "changed")
-    try:
-        assert worker("--joined", "--name", "gpu05").returncode == 1
-    finally:
-        server.store.connection.client.config_set("requirepass", "")
+    path.write_text(text.replace("node-gpu05:", "node-gpu05:x"))
+    assert worker("--joined", "--name", "gpu05").returncode == 1
+
+
+def test_a_node_that_shares_the_labs_password_joins_again_and_shares_it_no_more(
+    server: Server, control: Control, worker: Control, tmp_path: Path
+) -> None:
+    worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    path = tmp_path / "etc/node.env"
+    text = path.read_text()
+    path.write_text(text.replace(read_variables(text, "node.env")["LABQ_REDIS_URL"], server.redis.url))
+    assert worker("--joined", "--name", "gpu05").returncode == 1
+    assert worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout).returncode == 0
+    assert worker("--joined", "--name", "gpu05").returncode == 0
+    assert "unix://node-gpu05:" in path.read_text()
+
+
+def test_the_server_tells_a_redis_that_restarted_who_its_nodes_are(
+    server: Server, control: Control, worker: Control
+) -> None:
+    worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    server.redis.kill()
+    server.redis.start()
+    wait_for(
+        lambda: worker("--joined", "--name", "gpu05").returncode == 0,
+        20,
+        "the node to be accepted",
+        interval=0.2,
+    )
 
 
 def test_no_token_is_made_while_nobody_knows_where_nodes_reach_redis(control: Control) -> None:
@@ -163,11 +213,33 @@ def test_a_file_that_cannot_be_written_uses_no_token_up(
     assert Store(server.redis.url).joining.use_up("gpu05", token.strip()) == "good"
 
 
-def test_a_removed_node_has_no_token_left(server: Server, control: Control, worker: Control) -> None:
+def test_a_removed_node_has_neither_a_token_nor_a_password_left(
+    server: Server, control: Control, worker: Control, tmp_path: Path
+) -> None:
     worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    url = read_variables((tmp_path / "etc/node.env").read_text(), "node.env")["LABQ_REDIS_URL"]
+    assert Store(url).connection.accepts()
     control("--node-join", "gpu05")
     gone = answer(control("--node-forget", "gpu05"))
     assert (gone["changed"], gone["joined"]) == (True, False)
     assert worker("--joined", "--name", "gpu05").returncode == 1
+    assert not Store(url).connection.accepts()
     assert server.store.connection.client.exists("labq:join:gpu05") == 0
     assert answer(control("--node-forget", "gpu05"))["changed"] is False
+
+
+def test_the_doctor_names_nodes_that_share_the_labs_password(
+    server: Server, control: Control, worker: Control
+) -> None:
+    worker("--join", "--name", "gpu05", say=control("--node-join", "gpu05").stdout)
+    for name in ("gpu05", "byhand"):
+        server.store.nodes.register(make_node(name), now=now())
+
+    def said() -> str:
+        found = server.person("root", admin=True).get("/v1/doctor").json()
+        return "".join(each["what"] for each in found if each["name"] == "passwords")
+
+    wait_for(lambda: "byhand" in said(), 10, "the doctor to see the node")
+    assert "gpu05" not in said()
+    for name in ("gpu05", "byhand"):
+        server.store.nodes.remove(name, now=now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import httpx
@@ -74,3 +75,24 @@ def test_nothing_but_wheels_of_the_directory_is_served(server: Server, wheels: P
     assert b"secret" not in got.content
     rows = httpx.get(f"{server.url}/v1/packages").json()
     assert [row["file"] for row in rows] == [OLD, OWN]
+
+
+def test_a_wheel_that_vanishes_while_all_are_listed_is_left_out(server: Server, wheels: Path) -> None:
+    stop = threading.Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            for number in range(20):
+                (wheels / f"labq-1.{number}-py3-none-any.whl").write_bytes(b"x" * 1000)
+            for number in range(20):
+                (wheels / f"labq-1.{number}-py3-none-any.whl").unlink()
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    try:
+        with httpx.Client() as client:
+            answers = {client.get(f"{server.url}/v1/packages").status_code for _ in range(200)}
+    finally:
+        stop.set()
+        replacing.join()
+    assert answers == {200}

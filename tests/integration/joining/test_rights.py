@@ -8,6 +8,7 @@ from builders import make_node
 from integration.scheduler_api.server_process import FakeAgent, Server, submit
 
 from labq.clock import now
+from labq.store import Person
 
 OFFSET = {"X-Offset": "0"}
 
@@ -64,10 +65,28 @@ def test_a_node_still_brings_what_it_held_before_the_job_went_on_elsewhere(
 
 def test_a_node_writes_the_logs_of_its_own_builds_only(server: Server) -> None:
     client = server.person("node-n1", agent=True)
-    for name, status in (("ctx-ab-n1-5", 200), ("ctx-ab-n2-5", 403), ("ctx-ab-n1-x", 403)):
+    mine, theirs = (
+        ("ctx-ab@n1-5", "ref-x@sha256-ab@n1-5"),
+        ("ctx-ab@n2-5", "ctx-ab@n1-x", "ctx-ab@x-n1-5", "n1-5"),
+    )
+    for name, status in (*((each, 200) for each in mine), *((each, 403) for each in theirs)):
         sent = client.put(f"/v1/agent/logs/images/{name}.labqlog", headers=OFFSET, content=b"")
         assert sent.status_code == status, name
 
 
 def test_a_token_that_is_bound_to_no_node_sends_anything_as_before(server: Server, job: str) -> None:
     assert send(server.person("agent-laptop", agent=True), job) == (200, 201)
+
+
+def test_no_person_is_called_as_an_agent_and_none_that_was_becomes_one_by_a_join(server: Server) -> None:
+    admin = server.person("root1", admin=True)
+    refused = admin.put("/v1/users/node-n7", json={"uid": 1007, "gid": 1007})
+    assert "agents of nodes are called node-NODE" in refused.json()["error"]["what"]
+    server.store.people.put(Person("node-n7", 1007, 1007))  # of an older server
+    token = server.store.joining.new_token("n7")
+    refused = httpx.post(f"{server.url}/v1/join", json={"name": "n7", "token": token})
+    assert refused.status_code == 409
+    assert "node-n7 is a person of this lab" in refused.json()["error"]["what"]
+    assert server.store.people.get("node-n7") == Person("node-n7", 1007, 1007)
+    server.store.people.remove("node-n7")
+    assert httpx.post(f"{server.url}/v1/join", json={"name": "n7", "token": token}).status_code == 201

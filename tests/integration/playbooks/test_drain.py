@@ -104,3 +104,20 @@ def test_check_mode_drains_nothing(store: Store, lab: Lab) -> None:
     done = lab.drain("--check")
     assert done.returncode == 0, done.stdout
     assert store.nodes.get("gpu05").drained == ""
+
+
+def test_where_the_control_machine_keeps_compose_is_said_once_in_its_own_variables(
+    store: Store, lab: Lab, tmp_path: Path
+) -> None:
+    run = tmp_path / "compose-run"
+    run.write_text(
+        f'#!/bin/sh\n[ "$1 $2 $3" = "exec -T scheduler" ] || exit 9\nshift 4\nexec {BIN}/labq-scheduler "$@"\n'
+    )
+    run.chmod(0o755)
+    said = json.loads(lab.inventory.read_text())
+    del said["all"]["vars"]["labq_control_exec"]
+    said["all"]["children"]["control"]["vars"] = {"control_dir": str(tmp_path)}
+    lab.inventory.write_text(json.dumps(said))
+    done = lab.drain()
+    assert done.returncode == 0, done.stdout
+    assert store.nodes.get("gpu05").drained == "a new disk"

@@ -37,10 +37,11 @@ class Installed:
         """Those that are there, without the digest."""
         return sorted(path.name.partition("-")[0] for path in (self.root / "versions").iterdir())
 
-    def bring(self, version: str) -> None:
+    def bring(self, version: str, **env: str) -> None:
         """Play the role with a wheel of that version."""
+        made = [*self._wheels.glob(f"labq-{version}-*.whl")]
         variables = {
-            "labq_wheel": str(build_wheel(self._wheels, version)),
+            "labq_wheel": str(made[0] if made else build_wheel(self._wheels, version)),
             "labq_extras": [],
             "labq_pip_args": "--no-index",
             "labq_package_dir": str(self.root),
@@ -51,7 +52,8 @@ class Installed:
         done = subprocess.run(
             [BIN / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(variables), self._play],
             env=os.environ
-            | {"ANSIBLE_ROLES_PATH": str(REPO / "playbooks" / "roles"), "ANSIBLE_NOCOLOR": "1"},
+            | {"ANSIBLE_ROLES_PATH": str(REPO / "playbooks" / "roles"), "ANSIBLE_NOCOLOR": "1"}
+            | env,
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
@@ -91,3 +93,20 @@ def test_a_version_stays_until_no_process_runs_from_it_however_often_labq_is_upg
         assert (oldest.returncode, said) == (0, "0.9.1\n"), complaint
     installed.bring("0.9.4")
     assert installed.versions == ["0.9.3", "0.9.4"]
+
+
+@pytest.mark.timeout(300)
+def test_a_python_that_was_upgraded_gets_the_same_version_anew_beside_the_one_that_processes_run_from(
+    installed: Installed, tmp_path: Path
+) -> None:
+    # Before the upgrade: a Python that says that it is an older one.
+    before = tmp_path / "python3"
+    before.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec echo 3.10\nexec {shutil.which("python3")} "$@"\n')
+    before.chmod(0o755)
+    installed.bring("0.9.5", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (installed.root / "current").resolve().name.endswith("-py3.10")
+    with installed.start() as old:
+        installed.bring("0.9.5")
+        assert not (installed.root / "current").resolve().name.endswith("-py3.10")
+        said, complaint = old.communicate("", timeout=30)
+        assert (old.returncode, said) == (0, "0.9.5\n"), complaint

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import pytest
+from support.need import need
 from support.provisioning import Lab
 from support.redis import RedisServer
 from support.waiting import wait_for
@@ -74,3 +80,39 @@ def test_a_redis_that_dies_during_a_run_holds_nothing_up_and_is_told_all_of_it(
     numbers = [event["n"] for event in lab.store.provision.events(run_id, 0, 100)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert lab.has_event(run_id, kind="host", host="a", outcome="ok")
+
+
+@pytest.fixture
+def small_lab(redis_url: str, tmp_path: Path) -> Iterator[Lab]:
+    """A lab directory on a disk of its own, of 400 KB."""
+    (tmp_path / "lab").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(tmp_path / "lab")]
+    need(subprocess.run(mount, capture_output=True, check=False).returncode == 0, "root that may mount")
+    lab = Lab(redis_url, tmp_path)
+    lab.start()
+    yield lab
+    lab.end(signal.SIGTERM)
+    lab.end_drivers()
+    subprocess.run(["umount", "--lazy", str(tmp_path / "lab")], check=True)
+
+
+def fill_up(path: Path) -> None:
+    with path.open("wb", buffering=0) as handle, suppress(OSError):
+        while True:
+            handle.write(b"x" * 512)
+
+
+def test_a_full_disk_ends_a_run_with_what_to_do_and_the_next_one_finds_its_machines_free(
+    small_lab: Lab,
+) -> None:
+    run_id = small_lab.ask("slow.yml", limit="a")
+    small_lab.began(run_id, "Install something large")
+    fill = small_lab.root / "fill"
+    fill_up(fill)
+    (small_lab.scratch / "go").touch()
+    for run in (small_lab.ended(run_id), small_lab.ended(small_lab.ask("fine.yml", limit="a"))):
+        assert run.state is RunState.FAILED
+        assert "No space left on device; make room there" in run.note
+        assert "on the control machine" in run.note
+    fill.unlink()
+    assert small_lab.ended(small_lab.ask("fine.yml", limit="a")).state is RunState.SUCCEEDED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from support.provisioning import Lab
+from support.provisioning import BIN, Lab
 from support.waiting import wait_for
 
 from labq.provision import RunState
@@ -39,6 +41,31 @@ def test_a_task_that_fails_is_told_with_what_to_do_and_the_other_host_goes_on(la
     assert "No space left on device" in failure.message
     assert failure.next.startswith("make room on b")
     assert (run.stats["a"].failed, run.stats["b"].failed) == (0, 1)
+
+
+def test_what_a_task_says_that_is_no_text_is_told_as_far_as_it_is(lab: Lab) -> None:
+    run = lab.ended(lab.ask("binary.yml", limit="a"))
+    assert (run.state, run.stats["a"].failed) == (RunState.FAILED, 1)
+    (failure,) = run.failures
+    assert "before" in failure.message
+    assert "after" in failure.message
+    assert "before" in (lab.root / "runs" / run.id / "log").read_text()
+
+
+def test_nothing_is_taken_from_the_directory_in_which_the_service_was_started(
+    idle_lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("labq.py", "labq_scheduler.py", "yaml.py"):
+        (tmp_path / "elsewhere" / name).write_text("raise SystemExit('taken')")
+    (tmp_path / "elsewhere" / "ansible.cfg").write_text("[defaults]\nforks = none\n")
+    idle_lab.start(
+        ["env", f"--chdir={tmp_path / 'elsewhere'}", str(BIN / "labq-provisioner")], ANSIBLE_FORKS="none"
+    )
+    try:
+        assert idle_lab.ended(idle_lab.ask("fine.yml", limit="a")).state is RunState.SUCCEEDED
+    finally:
+        idle_lab.end(15)
 
 
 def test_a_machine_that_does_not_answer_is_told_and_the_others_are_done(lab: Lab) -> None:

@@ -70,7 +70,7 @@ def test_the_doctor_sees_an_agent_that_is_older_than_the_server(lab: Lab, versio
     assert ("labq on n1" in found) is told
     if told:
         assert version in found["labq on n1"]["what"]
-        assert "--tags labq_package,labq_worker" in found["labq on n1"]["next"]
+        assert "--tags labq_package,labq_worker,labq_exporter" in found["labq on n1"]["next"]
 
 
 def test_an_api_without_a_leader_says_that_nobody_decides(server: Server, alice: httpx.Client) -> None:
@@ -107,7 +107,7 @@ def test_a_build_log_is_for_those_who_have_a_job_with_the_image(
         {"type": "noted", "at": 1, "id": mine, "owner": alice.headers["x-test-name"],
          "set": f'{{"image_key": "{key}"}}'},
     )  # fmt: skip
-    writer = LogWriter(server.data / "logs/images" / f"{key.replace(':', '-')}-n1-1.labqlog")
+    writer = LogWriter(server.data / "logs/images" / f"{key.replace(':', '-')}@n1-1.labqlog")
     writer.write(STDOUT, 10**9, b"token=hunter2\n")
     writer.close()
     server.store.images.set(key, "n1", ImageOnNode("ready", now(), "sha256:x", run=1))

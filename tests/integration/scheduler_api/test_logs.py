@@ -198,7 +198,7 @@ def test_a_build_is_followed_while_the_job_waits_for_it(
     reference = f"base/{uuid4().hex[:8]}"
     job_id, key = submit(alice, image=reference), f"ref:{reference}"
     said = ImageOnNode("preparing", now(), run=3)
-    path = server.data / "logs/images" / f"{key.replace(':', '-').replace('/', '_')}-n1-3.labqlog"
+    path = server.data / "logs/images" / f"{key.replace(':', '-').replace('/', '_')}@n1-3.labqlog"
     writer = LogWriter(path)
     events = []
 
@@ -232,7 +232,7 @@ def test_the_log_of_a_failed_build_reaches_whoever_looks_late(
 ) -> None:
     reference = f"broken/{uuid4().hex[:8]}"
     job_id, key = submit(alice, image=reference), f"ref:{reference}"
-    writer = LogWriter(server.data / "logs/images" / f"ref-{reference.replace('/', '_')}-n1-1.labqlog")
+    writer = LogWriter(server.data / "logs/images" / f"ref-{reference.replace('/', '_')}@n1-1.labqlog")
     writer.write(STDERR, SECOND, b"ERROR: RUN pip install x\n")
     writer.close()
     server.store.images.set(

@@ -27,6 +27,8 @@ from labq.node import Node
 from labq.spec import JobSpec
 from labq.states import FINAL, JobState
 from labq.store import Store
+from labq.store.node_users import url_of_node
+from labq_scheduler.node_users import NodeUserKeeper
 
 BUSYBOX = "labq-test/busybox:latest"
 UID, GID = 12345, 12346
@@ -46,8 +48,13 @@ class AgentNode:
         """Prepare; nothing runs yet."""
         self.name, self.data, self.redis_url = name, data, redis_url
         self.store = Store(redis_url)
+        # As one that joined: with rights of its own alone, which the keeper gives again after a restart of Redis.
+        self._users = NodeUserKeeper(self.store)
+        self._users.start()
+        password = self.store.node_users.give(name)
+        assert password is not None
         self.env = dict(docker_env) | {
-            "LABQ_REDIS_URL": redis_url,
+            "LABQ_REDIS_URL": url_of_node(redis_url, name, password),
             "LABQ_SHARED_FILES": "1",
             "LABQ_CONFIG": str(data / "no-such-config.toml"),
             "LABQ_GPUS": "sim:2xRTX-4090-24GB",
@@ -106,6 +113,7 @@ class AgentNode:
         for container in self.containers():
             with contextlib.suppress(docker.errors.APIError):  # the agent may just be removing it
                 container.remove(force=True, v=True)
+        self._users.stop()
         self.docker.close()
         self._raw.close()
         self.store.connection.client.close()

@@ -5,6 +5,7 @@ import threading
 import pytest
 from integration.worker.conftest import Maker
 from integration.worker.node import AgentNode
+from support.redis import RedisServer
 from support.waiting import wait_for
 
 from labq.clock import now
@@ -27,7 +28,9 @@ def refused(node: AgentNode, times: int) -> None:
         node.store.nodes.get("gone")
 
 
-def test_it_registers_neither_while_it_runs_nor_at_its_start_until_it_joins_again(make_node: Maker) -> None:
+def test_where_nodes_share_a_password_it_registers_neither_while_it_runs_nor_at_its_start_until_it_joins_again(
+    make_node: Maker, redis_session: RedisServer
+) -> None:
     people = make_node("any").store.people
     people.put(Person("node-gone", agent=True))
     token = people.new_token("node-gone")
@@ -35,6 +38,7 @@ def test_it_registers_neither_while_it_runs_nor_at_its_start_until_it_joins_agai
         "LABQ_SHARED_FILES": "0",
         "LABQ_SERVER": "http://127.0.0.1:9",
         "LABQ_NODE_TOKEN": token,
+        "LABQ_REDIS_URL": redis_session.url,
     }
     node = make_node("gone", settings)
     node.start()
@@ -51,3 +55,22 @@ def test_it_registers_neither_while_it_runs_nor_at_its_start_until_it_joins_agai
     starting.join(20)
     assert node.store.nodes.get("gone").alive
     assert token not in node.said()
+
+
+def test_where_each_has_a_user_of_its_own_it_is_cut_off_and_says_so(make_node: Maker) -> None:
+    node = make_node("cut")
+    node.start()
+    assert node.store.nodes.get("cut").alive
+    node.store.node_users.forget("cut")
+    node.store.nodes.remove("cut", now=now())
+    told = "Redis does not accept the password in LABQ_REDIS_URL"
+    wait_for(lambda: told in node.said(), 20, "the agent to say so", hint=node.said)
+    node.kill()
+    before = len(node.said())
+    starting = threading.Thread(target=lambda: pytest.raises(AssertionError, node.start))
+    starting.start()
+    wait_for(lambda: told in node.said()[before:], 15, "the agent to say so at its start", hint=node.said)
+    with pytest.raises(NotFoundError):
+        node.store.nodes.get("cut")
+    starting.join(30)
+    assert not starting.is_alive()

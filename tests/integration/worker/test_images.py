@@ -49,7 +49,7 @@ def prepare(node: AgentNode, job_id: str, *states: str) -> ImageOnNode:
 def build_log(node: AgentNode, job_id: str, run: int = 1) -> str:
     """The log of a preparation."""
     key = node.store.jobs.get(job_id).image_key.replace(":", "-").replace("/", "_")
-    path = node.data / "logs" / "images" / f"{key}-{node.name}-{run}.labqlog"
+    path = node.data / "logs" / "images" / f"{key}@{node.name}-{run}.labqlog"
     return b"".join(frame.payload for frame in read_frames(path)).decode()
 
 

@@ -131,7 +131,7 @@ def test_a_build_whose_context_is_fetched(remote: tuple[AgentNode, Server]) -> N
     assert said.state == "ready", said.error
     assert list((node.data / "contexts").iterdir()) == []
     key = node.store.jobs.get(job_id).image_key.replace(":", "-")
-    name = f"{key}-remote-1.labqlog"
+    name = f"{key}@remote-1.labqlog"
     text = b"".join(f.payload for f in read_frames(server.data / "logs" / "images" / name)).decode()
     assert "COPY word /word" in text
     assert build_log(node, job_id) == ""  # ours is gone: the server has it

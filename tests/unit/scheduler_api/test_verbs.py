@@ -92,7 +92,7 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["1/1.labqlog", "12.3/2.labqlog", "images/ref-a_b-2.4-n1-3.labqlog", "images/ctx-ab@x-n-1.labqlog"],
+    ["1/1.labqlog", "12.3/2.labqlog", "images/ref-a_b-2.4@n1-3.labqlog", "images/ctx-ab@x@n-1.labqlog"],
 )
 def test_an_agent_may_send_logs(path: str) -> None:
     assert DataDir(Path("/d")).sent_log(path) == Path("/d/logs") / path

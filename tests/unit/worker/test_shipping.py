@@ -118,8 +118,8 @@ def test_outputs_that_were_sent_whole_are_removed(tmp_path: Path) -> None:
 
 def test_the_log_of_an_image_that_is_being_prepared_is_no_leftover(tmp_path: Path) -> None:
     busy, over = (
-        tmp_path / "logs" / "images" / "a-n1-2.labqlog",
-        tmp_path / "logs" / "images" / "b-n1-1.labqlog",
+        tmp_path / "logs" / "images" / "a@n1-2.labqlog",
+        tmp_path / "logs" / "images" / "b@n1-1.labqlog",
     )
     for path in (busy, over):
         writer = LogWriter(path)
@@ -129,4 +129,4 @@ def test_the_log_of_an_image_that_is_being_prepared_is_no_leftover(tmp_path: Pat
     ship.bring_leftovers(set, lambda path: path == busy)
     wait_for(lambda: not over.exists(), 5, "the leftover to be brought")
     assert busy.exists()
-    assert list(kept.files) == ["/v1/agent/logs/images/b-n1-1.labqlog"]
+    assert list(kept.files) == ["/v1/agent/logs/images/b@n1-1.labqlog"]
