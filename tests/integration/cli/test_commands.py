@@ -55,8 +55,8 @@ def test_a_dry_run_says_when_it_would_start(submitting: FakeServer, labq: RunLab
     project(tmp_path / "p")
     at = "2000-01-03T12:00:00Z"
     estimate = {"early": at, "likely": at, "late": at, "node": "n2", "looked_until": None}
-    more = {"estimate": estimate, "starts_by": None, "sooner": []}
-    found = {"why": None, "fits": ["n2"], "warnings": [], "waits": "n2 is full", **more}
+    more: dict[str, object] = {"estimate": estimate, "starts_by": None, "sooner": []}
+    found: dict[str, object] = {"why": None, "fits": ["n2"], "warnings": [], "waits": "n2 is full", **more}
     submitting.add_json("POST", "/v1/jobs:check", found)
     said = labq("submit", "p", "--dry-run").stdout.splitlines()
     assert said[:2] == ["it would be queued; nodes that can run it: n2", "it would wait: n2 is full"]
