@@ -163,7 +163,11 @@ def _start_helpers(lab: Lab, settings: Settings) -> list[Callable[[], None]]:
     def cards() -> dict[str, Gpu]:
         return cards_of(node for node, _ in lab.board.nodes())
 
-    recorder, janitor, users = Recorder(lab.store, lab.history, cards), Janitor(lab), NodeUserKeeper(lab.store)
+    recorder, janitor, users = (
+        Recorder(lab.store, lab.history, cards),
+        Janitor(lab),
+        NodeUserKeeper(lab.store),
+    )
     lab.board.subscribe(recorder.wake)
     recorder.start()
     janitor.start()
