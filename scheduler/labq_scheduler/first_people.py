@@ -22,8 +22,13 @@ def add_admin(store: Store, name: str, uid: int | None, gid: int | None) -> str:
         gid: likewise.
 
     Raises:
-        BadInputError: no ids were given and this machine knows no such account.
+        BadInputError: no ids were given and this machine knows no such account; or agents are called so.
     """
+    if name.startswith(AGENT_PREFIX):
+        raise BadInputError(
+            f"no person can be called {name!r}: agents of nodes are called {AGENT_PREFIX}NAME",
+            f"use another name; for an agent's token: --add-node {name.removeprefix(AGENT_PREFIX) or 'NAME'}",
+        )
     if uid is None or gid is None:
         try:
             account = pwd.getpwnam(name)

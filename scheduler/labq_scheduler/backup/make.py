@@ -67,6 +67,8 @@ def _collect(stack: Stack, target: Path, lab_dir: Path) -> None:
     if (data := stack.volume("labq")) is not None:
         if (data / "records.sqlite").is_file():
             copy_sqlite(data / "records.sqlite", target / "records.sqlite")
+        if (data / "rules.toml").is_file():
+            shutil.copyfile(data / "rules.toml", target / "rules.toml")
         _index(data, target / "outputs.jsonl.gz")
     if (grafana := stack.volume("grafana")) is not None and any(grafana.iterdir()):
         _tar_grafana(grafana, target / "grafana.tar")

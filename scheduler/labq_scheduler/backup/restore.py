@@ -18,10 +18,11 @@ from labq.whole_file import write_whole
 from labq_scheduler.backup.manifest import check
 from labq_scheduler.backup.stack import Stack
 
-PARTS = ("redis", "records", "grafana", "secrets")
+PARTS = ("redis", "records", "rules", "grafana", "secrets")
 _FILES = {
     "redis": "redis.rdb",
     "records": "records.sqlite",
+    "rules": "rules.toml",
     "grafana": "grafana.tar",
     "secrets": "control.tar",
 }
@@ -209,6 +210,14 @@ def _stage_records(stack: Stack, source: Path, suffix: str, staged: list[Path]) 
     return [*away, *_swap(target, new, suffix)]
 
 
+def _stage_rules(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
+    target = _volume(stack, "labq") / "rules.toml"
+    new = target.with_name("rules.toml.restore")
+    staged.append(new)
+    _copy(source, new, like=target.parent)
+    return _swap(target, new, suffix)
+
+
 def _stage_grafana(stack: Stack, source: Path, suffix: str, staged: list[Path]) -> list[Rename]:
     volume = _volume(stack, "grafana")
     new = _beside(volume, staged)
@@ -271,6 +280,7 @@ def _copy(source: Path, target: Path, *, like: Path) -> None:
 _STAGE: dict[str, Callable[[Stack, Path, str, list[Path]], list[Rename]]] = {
     "redis": _stage_redis,
     "records": _stage_records,
+    "rules": _stage_rules,
     "grafana": _stage_grafana,
     "secrets": _stage_secrets,
 }

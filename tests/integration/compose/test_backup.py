@@ -102,8 +102,10 @@ def test_a_backup_brings_jobs_records_and_users_back_and_keeps_what_it_replaced(
     stack.labq(token, "cancel", "2")
     wait_for(lambda: "ended" in recorded(stack), 30, "the record of a job that ended", interval=0.3)
     stack.labq(token, "user", "add", "bob", "--uid", "1002", "--gid", "1002")
+    stack.exec("scheduler", "sh", "-c", "printf '[caps]\\ngpus = 5\\n' > /var/lib/labq/rules.toml")
     backup = backups.make()
-    # After the backup: one more job, one user fewer.
+    # After the backup: other rules, one more job, one user fewer.
+    stack.exec("scheduler", "sh", "-c", "printf '[caps]\\ngpus = 6\\n' > /var/lib/labq/rules.toml")
     submit(stack, token, "newer")
     stack.labq(token, "user", "rm", "bob")
 
@@ -115,8 +117,16 @@ def test_a_backup_brings_jobs_records_and_users_back_and_keeps_what_it_replaced(
     assert "newer" not in stack.labq(token, "ls", "--all")
     assert "bob" in stack.labq(token, "user", "ls")
     assert "ended" in recorded(stack)
+    wait_for(
+        lambda: "gpus = 5" in stack.labq(token, "admin", "rules", "show"), 30, "the old rules", interval=0.5
+    )
     kept = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert {Path(each).name.split(".replaced-")[0] for each in kept} >= {"_data", "records.sqlite", "secrets"}
+    assert {Path(each).name.split(".replaced-")[0] for each in kept} >= {
+        "_data",
+        "records.sqlite",
+        "rules.toml",
+        "secrets",
+    }
     assert all(Path(each).exists() for each in kept)
     # The third job's number stays that job's: an agent may still bring its log, and would bring it to another's job.
     submit(stack, token, "after")

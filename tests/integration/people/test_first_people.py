@@ -33,3 +33,11 @@ def test_without_a_redis_it_says_where_to_name_one(
     monkeypatch.delenv("LABQ_REDIS_URL", raising=False)
     assert main(["--add-node", "gpu01"]) == 2
     assert "LABQ_REDIS_URL" in capsys.readouterr().err
+
+
+def test_no_admin_is_called_as_an_agent(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--redis-url", redis_url, "--add-admin", "node-n1", "--uid", "1", "--gid", "1"]) == 2
+    said = capsys.readouterr()
+    assert "no person can be called 'node-n1'" in said.err
+    assert "--add-node n1" in said.err
+    assert said.out == ""
