@@ -60,13 +60,7 @@ def declare(parser: common.Parser) -> None:
 
 def run(options: Any) -> NoReturn:
     """Check, ask the server for what is over, and become the simulator."""
-    from importlib.util import find_spec
-
     _check(options)
-    if find_spec("numpy") is None:
-        raise BadInputError(
-            "labq simulate needs numpy, which is not installed", "pip install 'labq[scheduler]'"
-        )
     names = ("trace", "limit_runtime", "shake", "seed", "workers", "json", *(_name(flag) for flag in _TEXTS))
     request: dict[str, Any] = {name: getattr(options, name) for name in names}
     if options.history:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-import numpy as np
-
 from labq.job import Job
 from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
 from labq_scheduler.policy.caps import Caps
@@ -24,7 +22,7 @@ from labq_scheduler.policy.gang import place_gang
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.images import failed_on, image_step
 from labq_scheduler.policy.order import Line
-from labq_scheduler.policy.passing import finish, finish_all
+from labq_scheduler.policy.passing import finish
 from labq_scheduler.policy.place import place
 from labq_scheduler.policy.plan import plan, releases
 from labq_scheduler.policy.preempt import Claimant, Yielding, who_yields
@@ -76,7 +74,7 @@ class _Pass:
         held = ground.held()
         queue = snapshot.queue
         # The list of people may name some who wait no more.
-        active = {queue.users[number] for number in np.unique(queue.columns.user)} | set(held)
+        active = {queue.users[number] for number in set(queue.columns.user)} | set(held)
         self.people = max(1, len(active))
         self.gpus = max(1, ground.gpus())
         self.caps = Caps(rules, held, ground.running())
@@ -157,8 +155,8 @@ class _Pass:
     def _over(self, row: int) -> float:
         """Return when a job that starts now will have ended: for certain if it has a limit, else safely."""
         columns = self.snapshot.queue.columns
-        limit = float(columns.limit[row])
-        return self.now + (limit if limit < float("inf") else float(columns.safe[row]))
+        limit = columns.limit[row]
+        return self.now + (limit if limit < float("inf") else columns.safe[row])
 
     # -- starting -------------------------------------------------------------------------------------
 
@@ -196,7 +194,7 @@ class _Pass:
         columns = self.snapshot.queue.columns
         return finish(
             self.reservation, self.rules, now=self.now,
-            safe=float(columns.safe[row]), limit=float(columns.limit[row]),
+            safe=columns.safe[row], limit=columns.limit[row],
             parts=self.held.get(key.owner, 0.0) / self.gpus * self.people,
         )  # fmt: skip
 
@@ -303,23 +301,18 @@ class _Pass:
         Within a pass room only gets less and what people hold only more, so who may not pass now may not later.
         """
         queue, columns = self.snapshot.queue, self.snapshot.queue.columns
-        fit = [number for number in self.may_fit if self._may_fit(queue.shapes[number])]
-        beside = [number for number in fit if self._fits_beside(queue.shapes[number], reserved)]
-        self.may_fit = fit
-        parts = np.array([self.held.get(name, 0.0) for name in queue.users]) / self.gpus * self.people
-        ends = finish_all(
-            reserved,
-            self.rules,
-            now=self.now,
-            safe=columns.safe,
-            limit=columns.limit,
-            parts=parts[columns.user],
-        )
-        keep = np.isin(columns.shape, beside) | (np.isin(columns.shape, fit) & (ends <= reserved.start))
-        waiting = [number for number, key in enumerate(queue.images) if not self._has_image(key)]
-        if waiting:
-            keep |= np.isin(columns.image, waiting)
-        self.line.keep_only(keep)
+        self.may_fit = [number for number in self.may_fit if self._may_fit(queue.shapes[number])]
+        fit = set(self.may_fit)
+        beside = {number for number in fit if self._fits_beside(queue.shapes[number], reserved)}
+        waiting = {number for number, key in enumerate(queue.images) if not self._has_image(key)}
+
+        def may(row: int) -> bool:
+            shape = columns.shape[row]
+            if shape in beside or (waiting and columns.image[row] in waiting):
+                return True
+            return shape in fit and self._finish(row, queue.keys[row]) <= reserved.start
+
+        self.line.keep_only(may)
 
     def _fits_beside(self, shape: Shape, reserved: Reservation) -> bool:
         """Return whether a job of any length may start somewhere."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import fields
+from typing import Any
 
 from labq.job import Job
 from labq_scheduler.policy.bound import waiting_since
@@ -12,8 +12,7 @@ from labq_scheduler.policy.runtimes import Estimator
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key
 
-_FLOATS = ("submitted", "since", "gpus", "doublings", "typical", "safe", "limit")
-_INTS = ("user", "shape", "image", "rank", "seq", "index")
+_COLUMNS = tuple(item.name for item in fields(Columns))
 
 #: Shapes and images of which nothing waits that are kept in the list, before it is made anew.
 FORGET = 256
@@ -47,8 +46,7 @@ class Pending:
         self._users: dict[str, int] = {}
         self._shapes: dict[Shape, int] = {}
         self._images: dict[str, int] = {}
-        self._floats = np.zeros((len(_FLOATS), 64))
-        self._ints = np.zeros((len(_INTS), 64), dtype=np.int64)
+        self._columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
 
     def add(self, job: Job) -> None:
         """Add a job."""
@@ -103,24 +101,18 @@ class Pending:
     def oldest(self) -> float | None:
         """Return when the job that waits longest was submitted (seconds since the epoch); None = none waits."""
         self._sort()
-        submitted = self._floats[_FLOATS.index("submitted"), : len(self._keys)]
-        return float(submitted.min()) if len(submitted) else None
+        return min(self._columns["submitted"], default=None)
 
     def frozen(self) -> Queue:
         """Return them as they are now; later changes do not reach it."""
         self._sort()
-        rows = len(self._keys)
         handed: list[tuple[Job, ...]] = []
         for row, jobs in enumerate(self._handed):
             found = jobs
             if found is None:
                 found = self._handed[row] = tuple(self._jobs[row].values())
             handed.append(found)
-        floats, ints = self._floats[:, :rows].copy(), self._ints[:, :rows].copy()
-        columns = Columns(
-            **{name: floats[place] for place, name in enumerate(_FLOATS)},
-            **{name: ints[place] for place, name in enumerate(_INTS)},
-        )
+        columns = Columns(**{name: column.copy() for name, column in self._columns.items()})
         return Queue(
             list(self._keys), handed, list(self._users), list(self._shapes), list(self._images), columns,
             frozenset(self._yielded.values()),
@@ -131,18 +123,19 @@ class Pending:
         self._keys.append(key)
         self._jobs.append({})
         self._handed.append(None)
-        if row == self._floats.shape[1]:
-            self._floats = np.hstack([self._floats, np.zeros_like(self._floats)])
-            self._ints = np.hstack([self._ints, np.zeros_like(self._ints)])
         if max(len(self._shapes), len(self._images)) > 2 * row + FORGET:
             self._renumber()
         user = self._users.setdefault(key.owner, len(self._users))
         shape = self._shapes.setdefault(key.shape, len(self._shapes))
         image = self._images.setdefault(key.image_key, len(self._images))
-        limit = np.inf if key.time is None else key.time + key.grace
-        gpus = float(key.shape.gpus.count)
-        self._floats[:, row] = (0.0, 0.0, gpus, key.shape.doublings, key.typical, key.safe, limit)
-        self._ints[:, row] = (user, shape, image, key.rank, 0, 0)
+        limit = float("inf") if key.time is None else key.time + key.grace
+        made = Columns(
+            user=[user], shape=[shape], image=[image], rank=[key.rank], submitted=[0.0], since=[0.0], seq=[0], index=[0],
+            gpus=[float(key.shape.gpus.count)], doublings=[key.shape.doublings], typical=[key.typical], safe=[key.safe],
+            limit=[limit],
+        )  # fmt: skip
+        for name, column in self._columns.items():
+            column += getattr(made, name)
         return row
 
     def _renumber(self) -> None:
@@ -152,7 +145,8 @@ class Pending:
             user = self._users.setdefault(key.owner, len(self._users))
             shape = self._shapes.setdefault(key.shape, len(self._shapes))
             image = self._images.setdefault(key.image_key, len(self._images))
-            self._ints[:3, row] = (user, shape, image)
+            for name, number in (("user", user), ("shape", shape), ("image", image)):
+                self._columns[name][row] = number
 
     def _drop_row(self, row: int) -> None:
         """Put the last row in its place."""
@@ -163,8 +157,11 @@ class Pending:
             self._keys[row], self._jobs[row], self._handed[row] = (
                 self._keys[last], self._jobs[last], self._handed[last],
             )  # fmt: skip
-            self._floats[:, row], self._ints[:, row] = self._floats[:, last], self._ints[:, last]
+            for column in self._columns.values():
+                column[row] = column[last]
             self._rows[self._keys[row]] = row
+        for column in self._columns.values():
+            column.pop()
         self._keys.pop()
         self._jobs.pop()
         self._handed.pop()
@@ -172,10 +169,14 @@ class Pending:
             self._users, self._shapes, self._images = {}, {}, {}
 
     def _write_head(self, row: int, job: Job) -> None:
-        self._floats[_FLOATS.index("submitted"), row] = job.submitted_at
-        self._floats[_FLOATS.index("since"), row] = waiting_since(job)
-        self._ints[_INTS.index("seq"), row] = job.seq
-        self._ints[_INTS.index("index"), row] = job.index or 0
+        values = (
+            ("submitted", job.submitted_at),
+            ("since", waiting_since(job)),
+            ("seq", job.seq),
+            ("index", job.index or 0),
+        )
+        for name, value in values:
+            self._columns[name][row] = value
 
     def _sort(self) -> None:
         for key in self._unsorted:

@@ -2,7 +2,7 @@
 
 Pending jobs are grouped by *class*: jobs of one class ask for just the same, belong to one person and are thought to run
 as long, so when the first of them cannot start, none can. The cost of a decision depends on the number of classes, not of
-jobs; what is compared for every class stands in columns (numpy), one row per class.
+jobs; what is compared for every class stands in columns, one row per class.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from labq.image import Image
 from labq.job import Job
@@ -23,8 +20,8 @@ from labq_scheduler.policy.outside import OutsideUse
 from labq_scheduler.policy.runtimes import Estimator, Kind, Runtimes
 from labq_scheduler.policy.shape import Shape, shape_of
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Floats = Sequence[float]
+Ints = Sequence[int]
 
 
 class ClassKey(NamedTuple):

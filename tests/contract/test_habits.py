@@ -31,14 +31,6 @@ FOREIGN = {
     "slack_sdk": ("scheduler/labq_scheduler/notify/slack",),
     "ansible_runner": ("scheduler/labq_scheduler/provision/driver.py",),
     "smtplib": ("scheduler/labq_scheduler/notify/mail.py",),
-    "numpy": (
-        "scheduler/labq_scheduler/decide.py",
-        "scheduler/labq_scheduler/snapshot.py",
-        "scheduler/labq_scheduler/pending.py",
-        "scheduler/labq_scheduler/policy/order.py",
-        "scheduler/labq_scheduler/policy/passing.py",
-        "scheduler/labq_scheduler/forecast/",
-    ),
     "prometheus_client": ("scheduler/labq_scheduler/metrics/page.py", "exporter/labq_exporter/"),
 }
 

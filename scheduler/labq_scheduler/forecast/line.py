@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Generic, TypeVar
-
-import numpy as np
+from typing import Any, Generic, TypeVar
 
 from labq.job import Job
 from labq_scheduler.policy.bound import waiting_since
@@ -32,8 +30,8 @@ class Waiting:
         self._row_of = {job.id: row for row, jobs in enumerate(self._jobs) for job in jobs}
         columns = queue.columns
         #: the columns that tell of the first job of each class
-        self._heads = {name: getattr(columns, name).copy() for name in _HEADS}
-        self._left = np.array([len(jobs) for jobs in self._jobs], dtype=np.int64)
+        self._heads = {name: list(getattr(columns, name)) for name in _HEADS}
+        self._left = [len(jobs) for jobs in self._jobs]
 
     def copy(self) -> Waiting:
         """Return an independent copy."""
@@ -46,7 +44,7 @@ class Waiting:
 
     def __len__(self) -> int:
         """Return the number of jobs that wait."""
-        return int(self._left.sum())
+        return sum(self._left)
 
     def set_aside(self, jobs: Iterable[Job]) -> None:
         """Let jobs, each of which is alone in its class, wait for something else than room."""
@@ -73,13 +71,13 @@ class Waiting:
     def queue(self) -> Queue:
         """Return them as a decision sees them."""
         queue = self._queue
-        rows: list[int] = np.flatnonzero(self._left).tolist()
+        rows = [row for row, left in enumerate(self._left) if left]
         for row in rows:
             if self._gone[row]:
                 self._jobs[row], self._gone[row] = self._jobs[row][self._gone[row] :], 0
         columns = Columns(
             **{
-                item.name: self._heads.get(item.name, getattr(queue.columns, item.name))[rows]
+                item.name: _at(self._heads.get(item.name) or getattr(queue.columns, item.name), rows)
                 for item in fields(Columns)
             }
         )
@@ -91,24 +89,19 @@ class Waiting:
 def with_jobs(queue: Queue, jobs: Sequence[Job], estimator: Estimator) -> Queue:
     """Return the queue with more jobs, each of which stands in a class of its own."""
     users, shapes, images = _Numbers(queue.users), _Numbers(queue.shapes), _Numbers(queue.images)
-    rows: dict[str, list[float]] = {item.name: [] for item in fields(Columns)}
+    rows: dict[str, list[Any]] = {item.name: [] for item in fields(Columns)}
     keys = [class_key(job, estimator) for job in jobs]
     for key, job in zip(keys, jobs, strict=True):
-        row: dict[str, float] = {
+        row: dict[str, Any] = {
             "user": users.of(key.owner), "shape": shapes.of(key.shape), "image": images.of(key.image_key),
             "rank": key.rank, "gpus": float(key.shape.gpus.count), "doublings": key.shape.doublings,
             "typical": key.typical, "safe": key.safe,
-            "limit": np.inf if key.time is None else key.time + key.grace, **_head(job),
+            "limit": float("inf") if key.time is None else key.time + key.grace, **_head(job),
         }  # fmt: skip
         for name, value in row.items():
             rows[name].append(value)
     old = queue.columns
-    columns = Columns(
-        **{
-            name: np.append(getattr(old, name), values).astype(getattr(old, name).dtype)
-            for name, values in rows.items()
-        }
-    )
+    columns = Columns(**{name: [*getattr(old, name), *values] for name, values in rows.items()})
     classes = [*queue.jobs, *((job,) for job in jobs)]
     return Queue([*queue.keys, *keys], classes, users.names, shapes.names, images.names, columns)
 
@@ -127,13 +120,19 @@ def without(queue: Queue, job: Job) -> Queue:
             queue,
             keys=[queue.keys[other] for other in keep],
             jobs=[queue.jobs[other] for other in keep],
-            columns=Columns(**{item.name: getattr(columns, item.name)[keep] for item in fields(Columns)}),
+            columns=Columns(
+                **{item.name: _at(getattr(columns, item.name), keep) for item in fields(Columns)}
+            ),
         )
-    heads = {name: getattr(columns, name).copy() for name in _HEADS}
+    heads: dict[str, list[Any]] = {name: list(getattr(columns, name)) for name in _HEADS}
     for name, value in _head(rest[0]).items():
         heads[name][row] = value
     jobs_of = [rest if other == row else jobs for other, jobs in enumerate(queue.jobs)]
     return replace(queue, jobs=jobs_of, columns=replace(columns, **heads))
+
+
+def _at(column: Sequence[Any], rows: Iterable[int]) -> list[Any]:
+    return [column[row] for row in rows]
 
 
 def _head(job: Job) -> dict[str, float]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
-
-import numpy as np
-from numpy.typing import NDArray
 
 from labq_scheduler.forecast.ahead import Future, Now
 from labq_scheduler.forecast.lengths import Lengths, Spread
@@ -53,7 +50,7 @@ class Forecast:
     at: float
     looked: float
     #: rows: futures, in order of time; columns: jobs
-    _starts: NDArray[np.float64]
+    _starts: Sequence[Sequence[float]]
     _nodes: tuple[tuple[str, ...], ...]
     _places: dict[str, int]
     #: the likely start of each job
@@ -69,8 +66,8 @@ class Forecast:
         place = self._places.get(job_id)
         if place is None:
             return None
-        column = self._starts[:, place]
-        order = np.argsort(column, kind="stable")
+        column = [row[place] for row in self._starts]
+        order = sorted(range(len(column)), key=column.__getitem__)
         many = len(order)
         early, likely, late = (
             column[order[max(0, ceil(part * many) - 1)]] for part in (TENTH, LIKELY, 1.0 - TENTH)
@@ -125,11 +122,12 @@ def forecast(
         if cut:
             break
     never = (float("inf"), "")
-    starts = np.array([[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told])
+    starts = [[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told]
     nodes = tuple(tuple(future.starts.get(job_id, never)[1] for job_id in jobs) for future in told)
     places = {job_id: place for place, job_id in enumerate(jobs)}
-    likely = np.sort(starts, axis=0)[max(0, ceil(LIKELY * len(told)) - 1)] if jobs else starts
-    return Forecast(now, looked, starts, nodes, places, likely.tolist())
+    which = max(0, ceil(LIKELY * len(told)) - 1)
+    likely = [sorted(column)[which] for column in zip(*starts, strict=True)]
+    return Forecast(now, looked, starts, nodes, places, likely)
 
 
 def _some(at: float) -> float | None:

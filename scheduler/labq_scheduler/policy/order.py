@@ -20,15 +20,13 @@ The number after each weight in ``Weights`` is the same letter.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Mapping
+from math import log2
 
 from labq.job import Job
 from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.rules import Rules
-from labq_scheduler.snapshot import Floats, Ints, Queue
+from labq_scheduler.snapshot import Queue
 
 #: Doublings from one GPU-minute to two GPU-years: the range over which a job is small or large.
 DOUBLINGS = 20.0
@@ -67,71 +65,59 @@ class Line:
         self._queue, self._rules, self._now = queue, rules, now
         self._held, self._gpus, self._owed = held, max(1.0, gpus), owed
         weights, columns = rules.weights, queue.columns
-        self._factors = np.array([weights.share * factors.get(name, 1.0) for name in queue.users])
-        taken = np.array([weights.held * held.get(name, 0.0) / self._gpus for name in queue.users])
         self._heads: dict[int, tuple[float, float, int, int]] = {}
         #: places in their classes of those that are not the first any more
         self._places: dict[int, int] = {}
-        self._fixed: Floats = np.zeros(0)
-        self._static: list[int] = []
-        self._keys: list[Key] = []
-        self._heap: list[tuple[Key, int, int]] = []
-        self._next = 0
-        if not queue.keys:
-            return
-        size = (np.log2(np.maximum(60.0, columns.typical) / 60.0) + columns.doublings) / DOUBLINGS
-        #: what does not change in this pass: share and smallness
-        self._fixed = self._factors[columns.user] + weights.small * (1.0 - size)
-        self._slope = weights.age + weights.wide * columns.doublings
-        waited = now - columns.submitted
-        score = self._fixed + self._slope * self._aged(waited) - taken[columns.user]
-        late = np.full(len(score), False) if rules.bound is None else now - columns.since >= rules.bound
-        level = np.where(late, LATE, OTHER)
-        if owed:
-            first = np.array([jobs[0].id in owed for jobs in queue.jobs])
-            level = np.where(~late & first, OWED, level)
-        rank = np.where(level < OTHER, 0, columns.rank)
-        value = np.where(level < OTHER, columns.since, -score)
-        order: Ints = np.lexsort((columns.index, columns.seq, value, rank, level))
-        self._static = order.tolist()
-        self._keys = list(
-            zip(
-                level.tolist(),
-                rank.tolist(),
-                value.tolist(),
-                columns.seq.tolist(),
-                columns.index.tolist(),
-                strict=True,
-            )
-        )
-        self._user = columns.user.tolist()
+        self._user = columns.user
         #: how often each person's holdings have changed, and had when a key was made
         self._versions = [0] * len(queue.users)
+        #: by person: what the owner's share adds and holdings take away
+        self._share = [weights.share * factors.get(name, 1.0) for name in queue.users]
+        owner = [
+            weights.held * held.get(name, 0.0) / self._gpus - share
+            for name, share in zip(queue.users, self._share, strict=True)
+        ]
+        kinds = list(zip(columns.typical, columns.doublings, strict=True))
+        small = {kind: weights.small * (1.0 - _size(*kind)) for kind in set(kinds)}
+        #: by class: what smallness adds
+        self._small = [small[kind] for kind in kinds]
+        age, wide, full = weights.age, weights.wide, rules.age_full
+        # One expression without calls: it is worked out for every class in every pass.
+        values = [
+            owner[user]
+            - small
+            - (age + wide * doublings)
+            * (0.0 if (part := (now - submitted) / full) < 0.0 else part if part < 1.0 else 1.0)
+            for user, small, doublings, submitted in zip(
+                columns.user, self._small, columns.doublings, columns.submitted, strict=True
+            )
+        ]
+        levels, ranks = [OTHER] * len(values), list(columns.rank)
+        if rules.bound is not None or owed:
+            for row, jobs in enumerate(queue.jobs):
+                levels[row] = self._level(jobs[0], columns.since[row])
+                if levels[row] < OTHER:
+                    ranks[row], values[row] = 0, columns.since[row]
+        rows = range(len(values))
+        keys = zip(levels, ranks, values, columns.seq, columns.index, strict=True)
+        self._heap: list[tuple[Key, int, int]] = list(zip(keys, rows, [0] * len(values), strict=True))
+        heapq.heapify(self._heap)
 
     def pop(self) -> int | None:
         """Return the row of the class whose first job is next; None = all were seen."""
-        static, keys, heap = self._static, self._keys, self._heap
-        while True:
-            row = static[self._next] if self._next < len(static) else None
-            if row is not None and (not heap or keys[row] <= heap[0][0]):
-                self._next += 1
-                if not self._versions[self._user[row]]:
-                    return row
-                self.push(row)  # its owner has got something meanwhile: it may not be the best any more
-                continue
-            if not heap:
-                return None
-            key, row, version = heapq.heappop(heap)
+        while self._heap:
+            key, row, version = heapq.heappop(self._heap)
             if version == self._versions[self._user[row]] or key[0] < OTHER:
                 return row
-            self.push(row)
+            self.push(row)  # its owner has got something meanwhile: it may not be the best any more
+        return None
 
     def push(self, row: int, place: int = 0) -> None:
         """Put a class in line with the job at ``place`` as its first."""
         job = self._queue.jobs[row][place] if place else None
-        _, _, _, seq, index = self._keys[row]
         columns = self._queue.columns
-        submitted, since = float(columns.submitted[row]), float(columns.since[row])
+        submitted, since = columns.submitted[row], columns.since[row]
+        seq, index = columns.seq[row], columns.index[row]
         if job is not None:
             submitted, since, seq, index = job.submitted_at, waiting_since(job), job.seq, job.index or 0
             self._heads[row] = (submitted, since, seq, index)
@@ -139,7 +125,7 @@ class Line:
         elif row in self._heads:
             submitted, since, seq, index = self._heads[row]
         level = self._level(job or self._queue.jobs[row][self._places.get(row, 0)], since)
-        rank = int(columns.rank[row]) if level == OTHER else 0
+        rank = columns.rank[row] if level == OTHER else 0
         value = -self._score(row, submitted) if level == OTHER else since
         heapq.heappush(self._heap, ((level, rank, value, seq, index), row, self._versions[self._user[row]]))
 
@@ -149,12 +135,9 @@ class Line:
         self._held[name] = self._held.get(name, 0.0) + gpus
         self._versions[self._user[row]] += 1
 
-    def keep_only(self, rows: NDArray[np.bool_]) -> None:
-        """Leave out all classes that are not marked: they could not start anyway."""
-        rest = np.array(self._static[self._next :], dtype=np.int64)
-        self._static = rest[rows[rest]].tolist() if len(rest) else []
-        self._next = 0
-        self._heap = [entry for entry in self._heap if rows[entry[1]]]
+    def keep_only(self, may: Callable[[int], bool]) -> None:
+        """Leave out all classes (rows) that could not start anyway."""
+        self._heap = [entry for entry in self._heap if may(entry[1])]
         heapq.heapify(self._heap)
 
     def is_late(self, row: int) -> bool:
@@ -164,7 +147,7 @@ class Line:
 
     def waited(self, row: int) -> float:
         """Return the seconds that the first job of a class has waited for what it needs."""
-        since = self._heads[row][1] if row in self._heads else float(self._queue.columns.since[row])
+        since = self._heads[row][1] if row in self._heads else self._queue.columns.since[row]
         return self._now - since
 
     def _level(self, job: Job, since: float) -> int:
@@ -174,9 +157,13 @@ class Line:
         return OWED if job.id in self._owed else OTHER
 
     def _score(self, row: int, submitted: float) -> float:
-        taken = self._rules.weights.held * self._held.get(self._queue.keys[row].owner, 0.0) / self._gpus
+        weights, user = self._rules.weights, self._user[row]
+        taken = weights.held * self._held.get(self._queue.users[user], 0.0) / self._gpus
         aged = min(1.0, max(0.0, (self._now - submitted) / self._rules.age_full))
-        return float(self._fixed[row]) + float(self._slope[row]) * aged - taken
+        slope = weights.age + weights.wide * self._queue.columns.doublings[row]
+        return self._share[user] + self._small[row] + slope * aged - taken
 
-    def _aged(self, waited: Floats) -> Floats:
-        return np.clip(waited / self._rules.age_full, 0.0, 1.0)
+
+def _size(typical: float, doublings: float) -> float:
+    """Return how large a job is: 0 = one GPU-minute, 1 = two GPU-years."""
+    return (log2(max(60.0, typical) / 60.0) + doublings) / DOUBLINGS

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.rules import Passing, Rules
-from labq_scheduler.snapshot import Floats
 
 
 def finish(
@@ -28,13 +25,3 @@ def finish(
         return now
     margin = rules.pass_margin * (1.0 + rules.pass_margin_over * max(0.0, parts - 1.0))
     return now + min(margin * safe, limit)
-
-
-def finish_all(
-    reservation: Reservation, rules: Rules, *, now: float, safe: Floats, limit: Floats, parts: Floats
-) -> Floats:
-    """Return :func:`finish` of many jobs at once."""
-    if reservation.hard:
-        return now + limit
-    margin = rules.pass_margin * (1.0 + rules.pass_margin_over * np.maximum(0.0, parts - 1.0))
-    return now + np.minimum(margin * safe, limit)

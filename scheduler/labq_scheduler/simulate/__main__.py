@@ -31,7 +31,7 @@ def _request() -> dict[str, Any]:
 
 def _guarded(request: Mapping[str, Any]) -> None:
     try:
-        # Here and not above: Ctrl-C while numpy is loaded is no traceback, either.
+        # Here and not above: Ctrl-C while modules are loaded is no traceback, either.
         from labq_scheduler.simulate.answer import answer
 
         answer(request)

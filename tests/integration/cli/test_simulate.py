@@ -182,18 +182,15 @@ def test_nobody_needs_to_read_to_the_end(labq_env: dict[str, str], trace: str, t
     assert "Traceback" not in done.stderr
 
 
-def test_without_numpy_it_says_what_to_install(trace: str, tmp_path: Path) -> None:
+def test_the_standard_library_is_enough(trace: str, tmp_path: Path) -> None:
     # -S: no site-packages, as where only the client is installed.
     program = f"import sys; sys.path.insert(0, {str(REPO)!r}); from labq.cli import run; sys.exit(run(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-S", "-I", "-c", program, "simulate", trace, "--machines", "1x2"],
         cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == "error: labq simulate needs numpy, which is not installed\n  next: pip install 'labq[scheduler]'\n"
-    )
+    assert done.returncode == 0, done.stderr
+    assert "own" in done.stdout
 
 
 def children(pid: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import pytest
 from builders import GB, holding_job, make_job, make_node, make_snapshot
 
@@ -203,10 +202,6 @@ def same(queue: Queue, expected: Queue) -> None:
         return sorted(found, key=lambda row: row[1])
 
     assert rows(queue) == rows(expected)
-    for item in fields(Columns):
-        column = getattr(queue.columns, item.name)
-        assert isinstance(column, np.ndarray)
-        assert column.dtype == getattr(expected.columns, item.name).dtype
 
 
 def told(snapshot: Snapshot, job: Job) -> list[tuple[str, float | None, str]]:

@@ -6,7 +6,6 @@ import random
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from builders import GB, holding_job, make_job, make_node, make_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,13 +175,15 @@ def shuffled(queue: Queue, shuffle: random.Random) -> Queue:
     """Return the same queue with its rows, people, shapes and images in another order."""
     rows = list(range(len(queue.keys)))
     shuffle.shuffle(rows)
-    columns = {name: getattr(queue.columns, name)[rows] for name in Columns.__dataclass_fields__}
+    columns = {
+        name: [getattr(queue.columns, name)[row] for row in rows] for name in Columns.__dataclass_fields__
+    }
     names: dict[str, list[Any]] = {}
     for column, title in (("user", "users"), ("shape", "shapes"), ("image", "images")):
         old = list(getattr(queue, title))
         names[title] = list(old)
         shuffle.shuffle(names[title])
-        columns[column] = np.array([names[title].index(old[number]) for number in columns[column]], dtype=int)
+        columns[column] = [names[title].index(old[number]) for number in columns[column]]
     return replace(
         queue, keys=[queue.keys[row] for row in rows], jobs=[queue.jobs[row] for row in rows], users=names["users"],
         shapes=names["shapes"], images=names["images"], columns=Columns(**columns),
