@@ -237,6 +237,26 @@ class Engine:
             return
 
     @_engine
+    def ran_out_of_memory(self, container: str, since: float, until: float) -> bool:
+        """Return whether the engine has told of a container that the kernel killed some of it for memory.
+
+        The state says so only when the engine heard it before the end: of a short container on a busy machine it often
+        hears it afterwards, and then there is only the event.
+
+        Args:
+            container: id.
+            since: seconds since the epoch.
+            until: likewise; the answer comes then.
+        """
+        told = self._api.events(
+            since=int(since),
+            until=int(until) + 1,
+            decode=True,
+            filters={"container": container, "event": "oom"},
+        )
+        return any(True for _ in told)
+
+    @_engine
     def signal(self, container: str, name: str) -> bool:
         """Send a signal to the container's first process; return False when it does not run any more."""
         try:

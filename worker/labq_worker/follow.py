@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from labq.clock import now
 from labq_worker.attempts import Attempt
@@ -56,7 +57,7 @@ def follow(context: Context, attempt: Attempt, stream: Stream | None) -> tuple[S
                 threading.Event().wait(0.2)
         if seen is not None and not (_complete(live_end, seen) and not log.broken):
             _from_engine(context, attempt, log, to_the_end=True)
-        seen = _removed_by_force(context, attempt, seen)
+        seen = _killed_by_whom(context, attempt, seen)
         tail = log.tail()
     finally:
         log.close()
@@ -99,13 +100,24 @@ def _from_engine(context: Context, attempt: Attempt, log: AttemptLog, *, to_the_
         return  # the caller looks again
 
 
-def _removed_by_force(context: Context, attempt: Attempt, seen: Seen | None) -> Seen | None:
-    """Return None for a container that somebody removes: ``docker rm -f`` kills first."""
+def _killed_by_whom(context: Context, attempt: Attempt, seen: Seen | None) -> Seen | None:
+    """Look again at a container that was killed, and not by us: its state does not say at once by whom.
+
+    None = somebody removes it: ``docker rm -f`` kills first.
+    """
     killed = seen is not None and seen.exit_code == 137 and not seen.oom_killed
     if not killed or attempt.signals_sent().sigkill:
         return seen
     threading.Event().wait(REMOVAL)
-    return _look(context, attempt)
+    seen = _look(context, attempt)
+    if seen is None or seen.oom_killed:
+        return seen
+    since = seen.started_at or now()
+
+    def asked() -> bool:
+        return context.engine.ran_out_of_memory(attempt.container, since, now())
+
+    return replace(seen, oom_killed=until_it_answers(asked, f"ask what killed {attempt}"))
 
 
 def _complete(live_end: float | None, seen: Seen) -> bool:

@@ -5,8 +5,10 @@ import json
 import pytest
 from integration.worker.node import BUSYBOX, GID, UID, AgentNode
 
+from labq.clock import now
 from labq.ending import EndReason
 from labq.states import JobState
+from labq_worker.containers import Engine
 
 
 def test_a_job_runs_as_its_owner_and_leaves_log_outputs_and_verdict(node: AgentNode) -> None:
@@ -73,6 +75,28 @@ def test_out_of_memory(node: AgentNode) -> None:
     job = node.run(["tail", "/dev/zero"], memory="16MB")
     assert (job.end_reason, job.exit_code) == (EndReason.OUT_OF_MEMORY, 137)
     assert "its limit of 16MB" in (job.verdict or "")
+
+
+def test_the_engines_events_tell_what_its_state_may_not(
+    node: AgentNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", node.env["DOCKER_HOST"])
+    began = now()
+    hungry, killed = (
+        node.docker.containers.run(
+            BUSYBOX, ["sh", "-c", command], mem_limit="16m", memswap_limit="16m", init=True, detach=True,
+            network_mode="none", labels={"labq.test": "1"},
+        )
+        for command in ("tail /dev/zero", "kill -9 $$")
+    )  # fmt: skip
+    try:
+        assert [one.wait()["StatusCode"] for one in (hungry, killed)] == [137, 137]
+        engine = Engine()
+        assert engine.ran_out_of_memory(str(hungry.id), began, now())
+        assert not engine.ran_out_of_memory(str(killed.id), began, now())
+    finally:
+        hungry.remove(force=True)
+        killed.remove(force=True)
 
 
 def test_simulated_gpus_are_named_and_said_to_be_so(node: AgentNode) -> None:
