@@ -7,10 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from labq.job import Job
-from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.runtimes import Estimator
 from labq_scheduler.policy.shape import Shape
-from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key
+from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key, head_of, row_of
 
 _COLUMNS = tuple(item.name for item in fields(Columns))
 
@@ -128,14 +127,9 @@ class Pending:
         user = self._users.setdefault(key.owner, len(self._users))
         shape = self._shapes.setdefault(key.shape, len(self._shapes))
         image = self._images.setdefault(key.image_key, len(self._images))
-        limit = float("inf") if key.time is None else key.time + key.grace
-        made = Columns(
-            user=[user], shape=[shape], image=[image], rank=[key.rank], submitted=[0.0], since=[0.0], seq=[0], index=[0],
-            gpus=[float(key.shape.gpus.count)], doublings=[key.shape.doublings], typical=[key.typical], safe=[key.safe],
-            limit=[limit],
-        )  # fmt: skip
+        made: dict[str, float] = {"user": user, "shape": shape, "image": image, **row_of(key)}
         for name, column in self._columns.items():
-            column += getattr(made, name)
+            column.append(made.get(name, 0))  # what tells of the first job is written when it is there
         return row
 
     def _renumber(self) -> None:
@@ -169,13 +163,7 @@ class Pending:
             self._users, self._shapes, self._images = {}, {}, {}
 
     def _write_head(self, row: int, job: Job) -> None:
-        values = (
-            ("submitted", job.submitted_at),
-            ("since", waiting_since(job)),
-            ("seq", job.seq),
-            ("index", job.index or 0),
-        )
-        for name, value in values:
+        for name, value in head_of(job).items():
             self._columns[name][row] = value
 
     def _sort(self) -> None:

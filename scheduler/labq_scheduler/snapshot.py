@@ -16,6 +16,7 @@ from labq.job import Job
 from labq.node import Node
 from labq.spec import PRIORITIES
 from labq.states import JobState
+from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.outside import OutsideUse
 from labq_scheduler.policy.runtimes import Estimator, Kind, Runtimes
 from labq_scheduler.policy.shape import Shape, shape_of
@@ -77,14 +78,31 @@ class Columns:
     since: Floats
     seq: Ints
     index: Ints
-    #: GPUs of one job, and how often one GPU must be doubled to have so many
-    gpus: Floats
+    #: how often one GPU must be doubled to have as many as one job asks for
     doublings: Floats
     #: seconds
     typical: Floats
     safe: Floats
     #: seconds from start to the last moment of the grace; infinite without a limit
     limit: Floats
+
+
+def row_of(key: ClassKey) -> dict[str, float]:
+    """Return what the columns tell of a class, but for its numbers in the lists and its first job."""
+    limit = float("inf") if key.time is None else key.time + key.grace
+    return {
+        "rank": key.rank, "doublings": key.shape.doublings, "typical": key.typical, "safe": key.safe, "limit": limit,
+    }  # fmt: skip
+
+
+def head_of(job: Job) -> dict[str, float]:
+    """Return what the columns tell of the first job of a class."""
+    return {
+        "submitted": job.submitted_at,
+        "since": waiting_since(job),
+        "seq": job.seq,
+        "index": job.index or 0,
+    }
 
 
 @dataclass(frozen=True, slots=True)

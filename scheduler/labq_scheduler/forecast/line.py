@@ -7,9 +7,8 @@ from dataclasses import fields, replace
 from typing import Any, Generic, TypeVar
 
 from labq.job import Job
-from labq_scheduler.policy.bound import waiting_since
 from labq_scheduler.policy.runtimes import Estimator
-from labq_scheduler.snapshot import Columns, Queue, class_key
+from labq_scheduler.snapshot import Columns, Queue, class_key, head_of, row_of
 
 _HEADS = ("submitted", "since", "seq", "index")
 _T = TypeVar("_T", bound=Hashable)
@@ -65,7 +64,7 @@ class Waiting:
             rows.add(row)
         for row in rows:
             if self._left[row]:
-                for name, value in _head(self._jobs[row][self._gone[row]]).items():
+                for name, value in head_of(self._jobs[row][self._gone[row]]).items():
                     self._heads[name][row] = value
 
     def queue(self) -> Queue:
@@ -94,9 +93,7 @@ def with_jobs(queue: Queue, jobs: Sequence[Job], estimator: Estimator) -> Queue:
     for key, job in zip(keys, jobs, strict=True):
         row: dict[str, Any] = {
             "user": users.of(key.owner), "shape": shapes.of(key.shape), "image": images.of(key.image_key),
-            "rank": key.rank, "gpus": float(key.shape.gpus.count), "doublings": key.shape.doublings,
-            "typical": key.typical, "safe": key.safe,
-            "limit": float("inf") if key.time is None else key.time + key.grace, **_head(job),
+            **row_of(key), **head_of(job),
         }  # fmt: skip
         for name, value in row.items():
             rows[name].append(value)
@@ -125,7 +122,7 @@ def without(queue: Queue, job: Job) -> Queue:
             ),
         )
     heads: dict[str, list[Any]] = {name: list(getattr(columns, name)) for name in _HEADS}
-    for name, value in _head(rest[0]).items():
+    for name, value in head_of(rest[0]).items():
         heads[name][row] = value
     jobs_of = [rest if other == row else jobs for other, jobs in enumerate(queue.jobs)]
     return replace(queue, jobs=jobs_of, columns=replace(columns, **heads))
@@ -133,16 +130,6 @@ def without(queue: Queue, job: Job) -> Queue:
 
 def _at(column: Sequence[Any], rows: Iterable[int]) -> list[Any]:
     return [column[row] for row in rows]
-
-
-def _head(job: Job) -> dict[str, float]:
-    """Return what the columns tell of the first job of a class."""
-    return {
-        "submitted": job.submitted_at,
-        "since": waiting_since(job),
-        "seq": job.seq,
-        "index": job.index or 0,
-    }
 
 
 class _Numbers(Generic[_T]):

@@ -65,8 +65,7 @@ class Line:
         self._queue, self._rules, self._now = queue, rules, now
         self._held, self._gpus, self._owed = held, max(1.0, gpus), owed
         weights, columns = rules.weights, queue.columns
-        self._heads: dict[int, tuple[float, float, int, int]] = {}
-        #: places in their classes of those that are not the first any more
+        #: by class: the place in it of the job that is first now, where that is not the first of all
         self._places: dict[int, int] = {}
         self._user = columns.user
         #: how often each person's holdings have changed, and had when a key was made
@@ -113,21 +112,16 @@ class Line:
         return None
 
     def push(self, row: int, place: int = 0) -> None:
-        """Put a class in line with the job at ``place`` as its first."""
-        job = self._queue.jobs[row][place] if place else None
-        columns = self._queue.columns
-        submitted, since = columns.submitted[row], columns.since[row]
-        seq, index = columns.seq[row], columns.index[row]
-        if job is not None:
-            submitted, since, seq, index = job.submitted_at, waiting_since(job), job.seq, job.index or 0
-            self._heads[row] = (submitted, since, seq, index)
+        """Put a class in line with the job at ``place`` as its first; 0 = with the one that is first."""
+        if place:
             self._places[row] = place
-        elif row in self._heads:
-            submitted, since, seq, index = self._heads[row]
-        level = self._level(job or self._queue.jobs[row][self._places.get(row, 0)], since)
-        rank = columns.rank[row] if level == OTHER else 0
-        value = -self._score(row, submitted) if level == OTHER else since
-        heapq.heappush(self._heap, ((level, rank, value, seq, index), row, self._versions[self._user[row]]))
+        job = self._first(row)
+        since = waiting_since(job)
+        level = self._level(job, since)
+        rank = self._queue.columns.rank[row] if level == OTHER else 0
+        value = -self._score(row, job.submitted_at) if level == OTHER else since
+        key = (level, rank, value, job.seq, job.index or 0)
+        heapq.heappush(self._heap, (key, row, self._versions[self._user[row]]))
 
     def hold(self, row: int, gpus: float) -> None:
         """Note that the owner of a class holds more GPUs now."""
@@ -147,8 +141,10 @@ class Line:
 
     def waited(self, row: int) -> float:
         """Return the seconds that the first job of a class has waited for what it needs."""
-        since = self._heads[row][1] if row in self._heads else self._queue.columns.since[row]
-        return self._now - since
+        return self._now - waiting_since(self._first(row))
+
+    def _first(self, row: int) -> Job:
+        return self._queue.jobs[row][self._places.get(row, 0)]
 
     def _level(self, job: Job, since: float) -> int:
         bound = self._rules.bound

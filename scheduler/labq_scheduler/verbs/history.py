@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labq.clock import rfc3339
-from labq.errors import BadInputError, closest
+from labq.errors import BadInputError
 from labq.job import Job
 from labq.rules.read import Said
 from labq.states import FINAL
 from labq.store import Person
 from labq_scheduler.verbs.lab import Lab
-from labq_scheduler.verbs.listing import Question, since
+from labq_scheduler.verbs.listing import Question, check_parameters, since
 
 LEGAL_KEYS = ("since",)
 #: Seconds that are looked back when nothing is said.
@@ -28,11 +28,7 @@ def parse(query: Mapping[str, str], *, now: float) -> float:
     Raises:
         BadInputError: naming the parameter and what is legal.
     """
-    for key in query:
-        if key not in LEGAL_KEYS:
-            near = closest(key, list(LEGAL_KEYS))
-            hint = f"did you mean {near}? " if near else ""
-            raise BadInputError(f"unknown parameter {key[:100]!r}", f"{hint}legal: {', '.join(LEGAL_KEYS)}")
+    check_parameters(query, LEGAL_KEYS)
     begin = since(query["since"], now) if query.get("since") else now - DEFAULT_SINCE
     if begin >= now:
         raise BadInputError(f"since ({rfc3339(begin)}) is not in the past", "write 90d, or an earlier time")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labq.errors import BadInputError, closest
@@ -68,11 +68,7 @@ def parse(query: Mapping[str, str], person: Person, *, now: float) -> Question:
     Raises:
         BadInputError: naming the parameter and what is legal.
     """
-    for key in query:
-        if key not in LEGAL_KEYS:
-            near = closest(key, list(LEGAL_KEYS))
-            hint = f"did you mean {near}? " if near else ""
-            raise BadInputError(f"unknown parameter {key[:100]!r}", f"{hint}legal: {', '.join(LEGAL_KEYS)}")
+    check_parameters(query, LEGAL_KEYS)
     after = since(query["since"], now) if query.get("since") else None
     said = query.get("state") or ""
     if after is None:
@@ -107,6 +103,23 @@ def find_page(lab: Lab, question: Question, *, now: float) -> Page:
         older, count = lab.history.find(question, until=horizon)
         total += count
     return _page(found, older, total, question)
+
+
+def check_parameters(query: Iterable[str], known: Sequence[str]) -> None:
+    """Do nothing when every parameter of a query string is known.
+
+    Raises:
+        BadInputError: naming the first that is not, and what is legal.
+    """
+    for key in query:
+        if key not in known:
+            raise BadInputError(f"unknown parameter {key[:100]!r}", legal(key, known))
+
+
+def legal(word: str, words: Sequence[str]) -> str:
+    """Return what is legal in the place of ``word``, the nearest first."""
+    near = closest(word, list(words))
+    return (f"did you mean {near}? " if near else "") + f"legal: {', '.join(words)}"
 
 
 def since(text: str, now: float, what: str = "since") -> float:
@@ -161,10 +174,7 @@ def _states(text: str) -> frozenset[JobState]:
         elif word in set(JobState):
             found |= {JobState(word)}
         else:
-            legal = [*groups, *JobState]
-            near = closest(word, legal)
-            hint = f"did you mean {near}? " if near else ""
-            raise BadInputError(f"state {word[:100]!r} is not known", f"{hint}legal: {', '.join(legal)}")
+            raise BadInputError(f"state {word[:100]!r} is not known", legal(word, [*groups, *JobState]))
     return found
 
 

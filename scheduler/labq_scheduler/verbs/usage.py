@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from labq.clock import rfc3339
-from labq.errors import BadInputError, closest
+from labq.errors import BadInputError
 from labq.job import Job
 from labq.node import Gpu
 from labq.states import ACTIVE
 from labq_scheduler.usage.held import cards_of, gpus_held, holds_of
 from labq_scheduler.usage.ledger import live_run
 from labq_scheduler.verbs.lab import Lab
-from labq_scheduler.verbs.listing import since
+from labq_scheduler.verbs.listing import check_parameters, legal, since
 
 BY = ("user", "group", "node")
 LEGAL_KEYS = ("by", "since", "until", "user")
@@ -79,12 +79,10 @@ def parse(query: Mapping[str, str], *, now: float) -> UsageQuestion:
     Raises:
         BadInputError: naming the parameter and what is legal.
     """
-    for key in query:
-        if key not in LEGAL_KEYS:
-            raise BadInputError(f"unknown parameter {key[:100]!r}", _legal(key, LEGAL_KEYS))
+    check_parameters(query, LEGAL_KEYS)
     by = query.get("by") or "user"
     if by not in BY:
-        raise BadInputError(f"by {by[:100]!r} is not known", _legal(by, BY))
+        raise BadInputError(f"by {by[:100]!r} is not known", legal(by, BY))
     until = min(now, since(query["until"], now, "until")) if query.get("until") else now
     begin = since(query["since"], now, "since") if query.get("since") else now - DEFAULT_SINCE
     if begin >= until:
@@ -175,8 +173,3 @@ def _runs(job: Job, cards: Mapping[str, Gpu], now: float) -> Iterable[tuple[str,
 
 def _hours(seconds: float) -> float:
     return round(seconds / _HOUR, 6)
-
-
-def _legal(word: str, legal: tuple[str, ...]) -> str:
-    near = closest(word, list(legal))
-    return (f"did you mean {near}? " if near else "") + f"legal: {', '.join(legal)}"
