@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from labq.cli import flags, project_file, request, terminal
 from labq.clock import now
 from labq.errors import BadInputError, ImpossibleError
+from labq.ids import parse_array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +156,12 @@ def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
     if not fits:
         print(f"no node can run it: {answer.get('why')}")
         return ImpossibleError.exit_status
+    if answer.get("why"):
+        print(f"it would be refused: {answer['why']}")
+        return ImpossibleError.exit_status
     print(f"it would be queued; nodes that can run it: {', '.join(fits)}")
+    if order.array is not None:
+        print(f"of its {len(parse_array(order.array))} tasks this is the first:")
     if "waits" in answer:
         from labq.cli.render.outlook import lines
         from labq.cli.render.text import clean

@@ -67,6 +67,22 @@ def test_a_dry_run_says_when_it_would_start(submitting: FakeServer, labq: RunLab
     assert json.loads(labq("submit", "p", "--dry-run", "--json").stdout)["estimate"] == estimate
 
 
+def test_a_dry_run_says_what_the_rules_refuse(submitting: FakeServer, labq: RunLabq, tmp_path: Path) -> None:
+    project(tmp_path / "p")
+    found = {"why": "priority urgent is not for bob", "fits": ["n1"], "waits": None}
+    submitting.add_json("POST", "/v1/jobs:check", found)
+    done = labq("submit", "p", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "it would be refused: priority urgent is not for bob\n")
+
+
+def test_a_dry_run_of_an_array_says_that_it_is_of_the_first_task(
+    submitting: FakeServer, labq: RunLabq, tmp_path: Path
+) -> None:
+    project(tmp_path / "p")
+    said = labq("submit", "p", "--dry-run", "--array", "0-9:3").stdout.splitlines()
+    assert said[1:] == ["of its 4 tasks this is the first:"]
+
+
 def test_what_cannot_run_is_refused_before_the_upload(
     submitting: FakeServer, labq: RunLabq, tmp_path: Path
 ) -> None:
