@@ -100,7 +100,7 @@ def who_yields(
             continue
         most = len(others) if best is None else min(len(others), best[0][0])
         chosen = _cheapest(claimant.shape, after, others, at_least[0], most, now)
-        if chosen is None:
+        if not chosen:  # all of them are too few, or it has room there and only waits for its image
             continue
         rank = (len(chosen), *_cost(chosen, now), [job.id for job in chosen], name)
         if best is None or rank < best[0]:

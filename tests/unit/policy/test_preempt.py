@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from labq import moves
 from labq.ending import EndFacts, EndReason, StopRequest, judge
 from labq.gpu_request import GpuRequest
+from labq.image import Image, ImageOnNode
 from labq.job import Attempt, GpuHold, Job
 from labq.spec import PRIORITIES, JobSpec
 from labq.states import JobState
@@ -260,3 +261,13 @@ def test_everything_ends_and_nobody_is_stopped_in_vain_too_often_or_by_whom_it_s
     assert all(len(row.stopped) <= rules.preempt_most for row in ran)
     stopped_for = set(victims)
     assert not any((other, job) in stopped_for for job, other in stopped_for)
+
+
+def test_nobody_is_stopped_where_there_is_room_that_only_lacks_the_image() -> None:
+    nodes = [make_node("n1", gpus=1), make_node("n2", gpus=2)]
+    full = holding_job("1", "n1", "n1-0")
+    scavenger = replace(_scavenger("2", "n2-0"), node="n2")
+    job = _high()
+    ready = {job.image_key: Image(job.image_key, {"n1": ImageOnNode("ready", 0.0, "sha256:1")})}
+    decisions = decide(make_snapshot([job], nodes, running=[full, scavenger], images=ready, now=NOW), RULES)
+    assert (_stopped(decisions), [prepare.node for prepare in decisions.prepares]) == ([], ["n2"])
