@@ -56,12 +56,12 @@ def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | 
     if not any(node.takes_work(snapshot.now) and could_hold(job.spec, node) for node in snapshot.nodes):
         return None
     # Jobs of one class stand in one line: it is late when those before it are.
-    since = max(waiting_since(other) for other in line if _place(other) <= _place(job))
+    since = max(waiting_since(other) for other in line if arrival(other) <= arrival(job))
     late_at = max(snapshot.now, since + rules.bound)
     turns = 1 + sum(
         _turns(other, snapshot, rules)
         for other in (*queued, *snapshot.held)
-        if other.id != job.id and (waiting_since(other), _place(other)) <= (since, _place(job))
+        if other.id != job.id and (waiting_since(other), arrival(other)) <= (since, arrival(job))
     )
     longest = max(max_time, *(other.spec.time or 0.0 for other in every)) + LONGEST_GRACE
     return late_at - snapshot.now + turns * longest
@@ -82,5 +82,6 @@ def _has_image(job: Job, snapshot: Snapshot) -> bool:
     return image is not None and any(image.ready_on(name) for name in image.nodes)
 
 
-def _place(job: Job) -> tuple[int, int]:
+def arrival(job: Job) -> tuple[int, int]:
+    """Return what sorts jobs by their arrival: the number of the submission and the index in its array."""
     return job.seq, job.index or 0

@@ -50,7 +50,11 @@ def earliest_gang(
     """Return when and where a job fits at the earliest, or None when it never does."""
     future = {name: room.copy() for name, room in rooms.items()}
     line = sorted(
-        ((release.at, release.seq, name, release.fit) for name, rows in releases.items() for release in rows),
+        (
+            (release.at, release.arrival, name, release.fit)
+            for name, rows in releases.items()
+            for release in rows
+        ),
         key=lambda row: row[:3],
     )
     parts, start, place = place_gang(shape, future), now, 0

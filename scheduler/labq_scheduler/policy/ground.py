@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from labq.job import Job
 from labq.node import Node
+from labq_scheduler.policy.bound import arrival
 from labq_scheduler.policy.ends import Ends
 from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.room import Room, held_by
@@ -201,7 +202,7 @@ def _awaited(jobs: Iterable[Job]) -> frozenset[str]:
 
 def _room(node: Node, jobs: Iterable[Job], outside: frozenset[str]) -> Room:
     room = Room.empty(node)
-    for job in jobs:
+    for job in sorted(jobs, key=arrival):  # a sum of fractions of cores depends on their order
         room.take(held_by(job))
     room.take_outside(outside)
     return room
@@ -217,6 +218,7 @@ def _is_same(one: Node, other: Node) -> bool:
         and one.cpus == other.cpus
         and one.memory == other.memory
         and one.labels == other.labels
+        and one.near == other.near
     )
 
 

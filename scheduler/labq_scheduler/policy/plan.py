@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from labq.job import Job
+from labq_scheduler.policy.bound import arrival
 from labq_scheduler.policy.ends import Ends, latest_end
 from labq_scheduler.policy.gang import earliest_gang
 from labq_scheduler.policy.reserve import Earliest, Release, best, earliest
@@ -33,11 +34,13 @@ def releases(
         hard: count kill limits instead of expectations; without a limit it is never.
     """
     rows = [
-        Release(latest_end(job, now) if hard else ends.expected(job, runtimes, now), held_by(job), job.seq)
+        Release(
+            latest_end(job, now) if hard else ends.expected(job, runtimes, now), held_by(job), arrival(job)
+        )
         for job in jobs
     ]
-    rows += [Release(now + _lasts(job, ends, runtimes, hard), fit, job.seq) for job, fit in started]
-    rows.sort(key=lambda release: (release.at, release.seq))
+    rows += [Release(now + _lasts(job, ends, runtimes, hard), fit, arrival(job)) for job, fit in started]
+    rows.sort(key=lambda release: (release.at, release.arrival))
     return rows
 
 

@@ -29,7 +29,8 @@ class Release:
     #: seconds since the epoch
     at: float
     fit: Fit
-    seq: int
+    #: of the job that gives it back: number of its submission, index in its array
+    arrival: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

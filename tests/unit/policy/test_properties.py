@@ -230,3 +230,20 @@ def test_a_job_that_passes_never_delays_the_reservation_when_estimates_are_true(
     assert room.cpus >= -0.01
     assert room.memory >= 0
     assert all(free >= 0 for free in room.gpus.values())
+
+
+@given(st.permutations(range(4)), st.sampled_from([0.1, 0.7]))
+def test_the_order_in_which_running_jobs_are_known_changes_nothing(order: list[int], cpus: float) -> None:
+    """A server that starts anew learns of them in another order."""
+    busy = [
+        replace(
+            holding_job("9", "n0", f"n0-{n}", time=600.0), id=f"9.{n}", array="9", index=n, cpus=cpus + n / 7
+        )
+        for n in range(4)
+    ]
+    nodes = [make_node("n0", gpus=4), make_node("n1", gpus=0)]
+    jobs = [make_job("20", gpus="2")]
+    want = decide(make_snapshot(jobs, nodes, now=NOW, running=busy), Rules())
+    got = decide(make_snapshot(jobs, nodes, now=NOW, running=[busy[n] for n in order]), Rules())
+    assert said(got) == said(want)
+    assert got.rooms["n0"].cpus == want.rooms["n0"].cpus
