@@ -39,6 +39,9 @@ class ClassKey(NamedTuple):
     #: seconds that it will run: likely, and safely
     typical: float
     safe: float
+    #: when it began to wait anew, seconds since the epoch; 0 = it waits since it came. Without it, who comes back to the head
+    #: of its class would make all who stand there wait anew, and break what they were promised (policy/bound.py)
+    anew: float
 
 
 def kind_of(job: Job) -> Kind:
@@ -48,7 +51,7 @@ def kind_of(job: Job) -> Kind:
 
 def class_key(job: Job, estimator: Estimator) -> ClassKey:
     """Return the class of a job, as its run time is estimated now."""
-    spec = job.spec
+    spec, since = job.spec, waiting_since(job)
     estimate = estimator.estimate(kind_of(job), spec.time)
     return ClassKey(
         job.owner,
@@ -60,6 +63,7 @@ def class_key(job: Job, estimator: Estimator) -> ClassKey:
         job.image_key,
         estimate.typical,
         estimate.safe,
+        since if since > job.submitted_at else 0.0,
     )
 
 
