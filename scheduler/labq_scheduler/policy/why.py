@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from labq.clock import rfc3339
+from labq.ids import sort_key
 from labq.job import Job
 from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
+from labq.spec import JobSpec
 from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
 from labq_scheduler.decisions import Decisions
@@ -96,7 +98,10 @@ def _who_holds(job: Job, could: list[Room], snapshot: Snapshot) -> str:
     texts = []
     for room in could[:4]:
         holders = snapshot.holding.get(room.node.name, ())
-        names = ", ".join(f"{other.owner}'s {other.id}" for other in holders[:3])
+        first: dict[str, list[str]] = {}
+        for other in sorted(holders, key=lambda other: sort_key(other.id))[:3]:
+            first.setdefault(other.owner, []).append(other.id)
+        names = ", ".join(f"{owner}'s {', '.join(ids)}" for owner, ids in first.items())
         more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
         held = f" (held by {names}{more})" if names else ""
         texts.append(f"{room.node.name} has {_lacks(job, room)}{held}{_outside(room, snapshot)}")
@@ -114,18 +119,34 @@ def _outside(room: Room, snapshot: Snapshot) -> str:
 
 
 def _lacks(job: Job, room: Room) -> str:
-    """Return what of the job's needs is free on a node that has too little of it."""
-    parts = []
-    cpus, memory = resolve_cpus(job.spec, room.node), resolve_memory(job.spec, room.node)
-    if cpus > room.cpus + EPSILON:
-        parts.append(f"{max(0.0, room.cpus):.3g} of the {_cores(cpus)} free that it gets there")
-    if memory > room.memory:
-        parts.append(f"{about_bytes(max(0, room.memory))} of {about_bytes(memory)} of memory free")
-    if not parts or room.fit(replace(job.spec, cpus=0.01, memory=1)) is None:
-        free = sum(1 for uuid in room.gpus if not room.sharers.get(uuid))
-        parts.insert(0, f"{free} of {len(room.node.gpus)} GPUs free")
+    """Return what of the job's needs is free on a node that has too little of it.
+
+    What a job gets with its GPUs and did not ask for comes free with them: it is told only where they would suffice.
+    """
+    spec, parts = job.spec, []
+    few = room.fit(replace(spec, cpus=0.0, memory=0)) is None
+    if few:
+        parts.append(_free_gpus(spec, room))
+    cpus, memory = resolve_cpus(spec, room.node), resolve_memory(spec, room.node)
+    if cpus > room.cpus + EPSILON and (spec.cpus is not None or not few):
+        gets = "" if spec.cpus is not None else f" of the {cpus:.3g} that it gets there"
+        parts.append(f"{_cores(max(0.0, room.cpus))} free{gets}")
+    if memory > room.memory and (spec.memory is not None or not few):
+        gets = "" if spec.memory is not None else f" of the {about_bytes(memory)} that it gets there"
+        parts.append(f"{about_bytes(max(0, room.memory))} of memory free{gets}")
     return " and ".join(parts)
 
 
+def _free_gpus(spec: JobSpec, room: Room) -> str:
+    """Return what is free of the cards that the job could use."""
+    cards = [gpu.uuid for gpu in room.node.gpus if spec.gpus.accepts(gpu.model, gpu.memory)]
+    if spec.gpus.share:
+        most = max((room.gpus.get(uuid, 0) for uuid in cards), default=0)
+        return f"at most {about_bytes(most)} of a GPU free" if most else "no memory of a GPU free"
+    free = sum(1 for uuid in cards if uuid in room.gpus and not room.sharers.get(uuid))
+    such = "such " if len(cards) < len(room.node.gpus) else ""
+    return f"{free} of {len(cards)} {such}GPUs free"
+
+
 def _cores(number: float) -> str:
-    return f"{number:g} core" if number == 1 else f"{number:g} cores"
+    return f"{number:.3g} core" if number == 1 else f"{number:.3g} cores"
