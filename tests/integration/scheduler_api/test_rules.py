@@ -87,6 +87,13 @@ def test_a_changed_file_is_in_force_within_seconds_and_a_bad_one_never(lab: Serv
     assert not finding["ok"]
     assert "rules.toml:4" in finding["what"]
     assert "labq_rules_file_refused 1.0" in alice.get("/metrics").text
+    file.write_text(RULES.replace("share = 5", "share = -7\nshre = 8"))
+    wait_for(lambda: "2 mistakes" in alice.get("/v1/rules").json()["problem"]["what"], 10, "both mistakes")
+    finding = next(row for row in alice.get("/v1/doctor").json() if row["name"] == "rules")
+    assert finding["what"].endswith(" has 2 mistakes")
+    assert finding["next"].startswith("labq admin rules show lists them")
+    file.write_text(RULES.replace("share = 5", "share = 7\nshre = 8"))
+    wait_for(lambda: "2 mistakes" not in alice.get("/v1/rules").json()["problem"]["what"], 10, "the last one")
     lab.end()
     lab.start()
     answer = lab.person().get("/v1/rules").json()
