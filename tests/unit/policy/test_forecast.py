@@ -15,7 +15,7 @@ from labq_scheduler.forecast.ahead import IMAGE_TAKES, Now
 from labq_scheduler.forecast.line import Waiting, with_jobs, without
 from labq_scheduler.forecast.outlook import DAY, Forecast, forecast
 from labq_scheduler.forecast.sooner import sooner
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules import Rules, Window
 from labq_scheduler.policy.runtimes import Kind, Runtimes
 from labq_scheduler.simulate.estimators import Oracle
 from labq_scheduler.snapshot import Columns, Queue, Snapshot
@@ -134,6 +134,15 @@ def test_a_job_that_nothing_could_hold_never_starts() -> None:
     outlook = ahead(make_snapshot([make_job("1", gpus="8")], [make_node(gpus=1)])).of("1")
     assert outlook is not None
     assert outlook.never
+
+
+def test_a_job_that_a_reservation_keeps_out_starts_when_that_is_over() -> None:
+    course = Window("course", ("n1",), ("hana",), NOW + 600, NOW + 4000)
+    job = one("a", time="1h")
+    found = forecast(
+        Now.of(make_snapshot([job], [make_node("n1", gpus=1)]), Rules(windows=(course,))), [job.id]
+    )
+    assert start(found, job.id) == (NOW + 4000, "n1")
 
 
 def test_a_node_that_does_not_answer_later_on_is_not_thought_lost() -> None:
