@@ -14,6 +14,7 @@ from labq.node import Node
 from labq_scheduler.policy.bound import arrival
 from labq_scheduler.policy.ends import Ends
 from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.parts import most_of, part_of
 from labq_scheduler.policy.room import Room, held_by
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import Snapshot
@@ -98,17 +99,11 @@ class Ground:
 
     def asked(self, shape: Shape) -> float:
         """Return how many GPUs a job of a shape will hold at most; a share counts as its part of the smallest card for it."""
-        request = shape.gpus
-        if not request.share:
-            return float(request.count)
+        if not shape.gpus.share:
+            return float(shape.gpus.count)
         if shape not in self._asked:
-            cards = [
-                gpu.memory
-                for name in self._could[shape]
-                for gpu in self.places[name].node.gpus
-                if request.accepts(gpu.model, gpu.memory)
-            ]
-            self._asked[shape] = request.share / min(cards) if cards else 1.0
+            cards = (gpu for name in self._could[shape] for gpu in self.places[name].node.gpus)
+            self._asked[shape] = most_of(shape.gpus, cards)
         return self._asked[shape]
 
     def held(self) -> dict[str, float]:
@@ -186,14 +181,11 @@ class Ground:
 
 
 def parts_of(job: Job, sizes: Mapping[str, int]) -> int:
-    """Return how much of GPUs a job holds, in parts of one; of a share, ``sizes`` says the bytes of the card.
+    """Return how much of GPUs a job holds, in parts of one; ``sizes``: bytes of the cards by uuid.
 
     A whole number: what is added and taken away again leaves nothing behind, as fractions would.
     """
-    return sum(
-        round(PARTS * hold.memory / sizes.get(hold.uuid, hold.memory)) if hold.memory else PARTS
-        for hold in job.gpus
-    )
+    return sum(round(PARTS * part_of(hold, sizes.get(hold.uuid, 0))) for hold in job.gpus)
 
 
 def _awaited(jobs: Iterable[Job]) -> frozenset[str]:
