@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from labq.clock import rfc3339
@@ -21,7 +21,9 @@ from labq_scheduler.policy.room import EPSILON, Room
 from labq_scheduler.snapshot import ClassKey, Snapshot
 
 
-def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decisions) -> str:
+def why_waiting(
+    key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decisions, could: Collection[str] | None = None
+) -> str:
     """Return why the first job of a class waits.
 
     Args:
@@ -29,13 +31,16 @@ def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decision
         job: its first job.
         snapshot: what the decision saw.
         decisions: what came of it.
+        could: nodes that take work and could hold it if nothing else ran there; None = they are looked for.
     """
     if key in decisions.said:
         return decisions.said[key]
-    could = [room for _, room in sorted(decisions.rooms.items()) if could_hold(job.spec, room.node)]
+    if could is None:
+        could = [name for name, room in decisions.rooms.items() if could_hold(key.shape, room.node)]
     if not could:
         return no_node(job, snapshot)
-    free = [room for room in could if room.fit(job.spec) is not None]
+    rooms = [decisions.rooms[name] for name in sorted(could)]
+    free = [room for room in rooms if room.fits(key.shape) is not None]
     reservation = decisions.reservation
     if free and reservation is not None:
         when = about_duration(max(0.0, reservation.start - snapshot.now))
@@ -46,7 +51,7 @@ def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decision
         )
     if free:
         return "it is next to be considered"
-    return f"it needs {needs(job)}; {_who_holds(job, could, snapshot)}{_turn(job, reservation)}"
+    return f"it needs {needs(job)}; {_who_holds(job, rooms, snapshot)}{_turn(job, reservation)}"
 
 
 def _turn(job: Job, reservation: Reservation | None) -> str:
