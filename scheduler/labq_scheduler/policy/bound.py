@@ -33,8 +33,8 @@ def waiting_since(job: Job) -> float:
 def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | None = None) -> float | None:
     """Return the seconds within which a pending job starts for certain; None when nothing can be promised.
 
-    Nothing can be promised without ``rules.bound``, without a site maximum, where the rules keep nodes for some people at
-    some hours, while something runs or waits that has no time limit, and for a job that waits for something else than
+    Nothing can be promised without ``rules.bound``, without a site maximum, where the rules keep nodes for some people now
+    or later, while something runs or waits that has no time limit, and for a job that waits for something else than
     room: another job, a moment, its image. For a job whose owner is at a cap it counts from when that is over.
 
     Args:
@@ -43,7 +43,9 @@ def bound_of(job: Job, snapshot: Snapshot, rules: site.Rules, max_time: float | 
         rules: the lab's.
         max_time: longest time limit that a job may have, in seconds (``LABQ_MAX_TIME``); None = there is none.
     """
-    if rules.bound is None or max_time is None or rules.windows:
+    if rules.bound is None or max_time is None:
+        return None
+    if any(window.until > snapshot.now for window in rules.windows):
         return None
     queued = [other for row in snapshot.queue.jobs for other in row]
     holding = [other for jobs in snapshot.holding.values() for other in jobs]

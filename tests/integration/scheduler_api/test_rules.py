@@ -167,3 +167,20 @@ def test_mistakes_of_a_request_are_told(lab: Server) -> None:
     assert error_of(answer)["what"].startswith("ours.toml:2: ")
     assert lab.person().post("/v1/rules:compare", json={"text": ""}).status_code == 403
     assert admin.post("/v1/rules:compare", json={"text": "", "x": 1}).status_code == 422
+
+
+def test_what_is_legal_and_perhaps_not_meant_is_noted(lab: Server) -> None:
+    def notes(text: str) -> str:
+        answer = lab.person(admin=True).post("/v1/rules:compare", json={"text": text})
+        assert answer.status_code == 200, answer.text
+        return "\n".join(answer.json()["notes"])
+
+    bound = '[wait]\nbound = "3d"\n'
+    assert "without LABQ_MAX_TIME a job may run for ever" in notes(bound)
+    course = '[[reservation]]\nname = "course"\nfor = ["zoe"]\nfrom = 2000-01-01T00:00:00Z\nuntil = {}\n'
+    said = notes(bound + course.format("2099-01-01T00:00:00Z"))
+    assert "until the reservation course is over no job is told when it starts at the latest" in said
+    assert "reservation.course.for: nobody here is called zoe" in said
+    said = notes(bound + course.format("2000-02-01T00:00:00Z"))
+    assert "at the latest" not in said
+    assert "reservation.course: it is over since" in said

@@ -16,7 +16,7 @@ from labq.job import Attempt, Job
 from labq.spec import PRIORITIES, JobSpec
 from labq_scheduler.decide import decide
 from labq_scheduler.policy.bound import LONGEST_GRACE, bound_of, waiting_since
-from labq_scheduler.policy.rules import Caps, Passing, Rules
+from labq_scheduler.policy.rules import Caps, Passing, Rules, Window
 from labq_scheduler.simulate.estimators import Fixed
 from labq_scheduler.simulate.replay import Ran, Replay
 from labq_scheduler.simulate.traces import TraceJob
@@ -246,6 +246,14 @@ def test_the_oldest_late_job_is_promised_one_run_and_each_before_another_adds_on
     assert bound_of(second, snapshot, LATE, 7200.0) == 2 * one
     young = replace(snapshot, now=1000.0)
     assert bound_of(first, young, LATE, 7200.0) == 2600.0 + one
+
+
+def test_nothing_is_promised_until_a_reservation_of_nodes_is_over() -> None:
+    job = replace(make_job("1", gpus="1", time="1h"), submitted_at=0.0)
+    snapshot = make_snapshot([job], [make_node(gpus=1)])
+    kept = replace(LATE, windows=(Window("course", (), ("hana",), 500.0, snapshot.now + 1),))
+    assert bound_of(job, snapshot, kept, 3600.0) is None
+    assert bound_of(job, replace(snapshot, now=snapshot.now + 1), kept, 3600.0) is not None
 
 
 @pytest.mark.parametrize(
