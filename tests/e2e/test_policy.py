@@ -147,7 +147,8 @@ def test_a_large_job_gets_its_turn_while_small_ones_keep_coming(town: Town) -> N
     large = town.job(
         "bob", "--name", "large", "--gpus", "a100:4", "--time", "3s", "--grace", "1s", "--", "sleep", "1"
     )
-    long, short = [], []
+    long: list[str] = []
+    short: list[str] = []
 
     def keep_coming() -> bool:
         number = len(long)

@@ -11,7 +11,7 @@ from builders import GB, holding_job, make_job, make_node, make_snapshot
 from labq.image import Image
 from labq.job import Job
 from labq.states import JobState
-from labq_scheduler.forecast.ahead import IMAGE_TAKES, Now
+from labq_scheduler.forecast.ahead import IMAGE_TAKES, OUTPUTS_TAKE, Now
 from labq_scheduler.forecast.line import Waiting, with_jobs, without
 from labq_scheduler.forecast.outlook import DAY, Forecast, forecast
 from labq_scheduler.forecast.sooner import sooner
@@ -166,6 +166,14 @@ def test_a_held_job_comes_when_its_time_has_come_or_its_dependency_has_ended() -
     assert start(found, "2") == (NOW + 5000, "n1")
     assert start(found, "3") == (NOW + 700, "n1")
     assert found.of("4") is None
+
+
+def test_a_job_whose_outputs_are_on_their_way_comes_when_they_are_thought_to_be_there() -> None:
+    back = replace(make_job("2", name="b"), outputs_due=1)
+    snapshot = make_snapshot(
+        [one("x", number=8)], [make_node(gpus=1)], held=[back], runtimes=oracle(b=1, x=1)
+    )
+    assert start(ahead(snapshot), "2") == (NOW + OUTPUTS_TAKE, "n1")
 
 
 def test_an_image_that_is_nowhere_takes_its_time() -> None:
