@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-#: More GPUs than that are on no machine of today (16), nor looked at: who places jobs compares pairs.
-MOST_GPUS = 32
+#: Machines have up to 16 GPUs; of one with more nothing is known, so that no node can make the comparing of sets slow.
+MOST_GPUS = 16
 #: Groups of one kind that are believed; a DGX-1, whose NVLinks are the oddest, has 6.
 _MOST_GROUPS = 64
 
