@@ -87,12 +87,16 @@ class _Pass:
                     self.line.push(row, place_in_class + 1)
                 if self.reservation is not None:
                     self._leave_out_what_cannot_start(self.reservation)
-            elif self.rules.passing is Passing.NONE and queue.keys[row] not in self.said:
-                break  # whom a cap or an image holds back blocks nobody
+            elif self.rules.passing is Passing.NONE and self._blocks(queue.keys[row]):
+                break
         return Decisions(
             tuple(self.starts), tuple(self.prepares), tuple(self.refusals), self.reservation, self.said,
             self.openings.rooms, self.preempts,
         )  # fmt: skip
+
+    def _blocks(self, key: ClassKey) -> bool:
+        """Return whether nobody may pass: not whom a cap or an image holds back, nor who fits on no node that takes work."""
+        return key not in self.said and bool(self.openings.could(key.shape))
 
     def _consider(self, row: int, place_in_class: int) -> bool:
         """Start the job if that may be; return whether it did. The numbers are those of the module's docstring."""

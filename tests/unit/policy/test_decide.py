@@ -13,7 +13,7 @@ from labq.node import Gpu
 from labq.states import JobState
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
-from labq_scheduler.policy.rules import Caps, Rules, Weights
+from labq_scheduler.policy.rules import Caps, Passing, Rules, Weights
 from labq_scheduler.policy.why import why_held, why_waiting
 from labq_scheduler.snapshot import Snapshot, class_key
 
@@ -266,3 +266,12 @@ def test_why_says_how_much_of_a_shared_gpu_is_left() -> None:
     assert why(job, seen, decide(seen, Rules())).startswith(
         "it needs 8GB of a GPU; n1 has at most 4GB of a GPU free (held by ann's 1)"
     )
+
+
+def test_where_nobody_may_pass_a_job_whose_machine_is_away_blocks_nobody() -> None:
+    away = replace(make_node("big", gpus=4), drained="for a fan")
+    lab = make_snapshot([make_job("1", gpus="4"), make_job("2", gpus="1")], [away, make_node("n1", gpus=1)])
+    assert started(decide(lab, Rules(passing=Passing.NONE))) == {"2": "n1"}
+    back = make_snapshot([make_job("1", gpus="2"), make_job("2", gpus="1")], [make_node("n1", gpus=2)],
+                         running=[holding_job("9", "n1", "n1-0")])  # fmt: skip
+    assert started(decide(back, Rules(passing=Passing.NONE))) == {}
