@@ -270,8 +270,10 @@ def test_why_says_how_much_of_a_shared_gpu_is_left() -> None:
 
 def test_where_nobody_may_pass_a_job_whose_machine_is_away_blocks_nobody() -> None:
     away = replace(make_node("big", gpus=4), drained="for a fan")
-    lab = make_snapshot([make_job("1", gpus="4"), make_job("2", gpus="1")], [away, make_node("n1", gpus=1)])
-    assert started(decide(lab, Rules(passing=Passing.NONE))) == {"2": "n1"}
-    back = make_snapshot([make_job("1", gpus="2"), make_job("2", gpus="1")], [make_node("n1", gpus=2)],
-                         running=[holding_job("9", "n1", "n1-0")])  # fmt: skip
-    assert started(decide(back, Rules(passing=Passing.NONE))) == {}
+    strict, jobs = (
+        Rules(passing=Passing.NONE),
+        [make_job("1", gpus="2", priority="high"), make_job("2", gpus="1")],
+    )
+    assert started(decide(make_snapshot(jobs, [away, make_node("n1", gpus=1)]), strict)) == {"2": "n1"}
+    busy = [holding_job("9", "n1", "n1-0")]
+    assert started(decide(make_snapshot(jobs, [make_node("n1", gpus=2)], running=busy), strict)) == {}
