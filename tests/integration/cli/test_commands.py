@@ -192,7 +192,7 @@ def test_ls_prints_a_table_ids_or_json(listing: FakeServer, labq: RunLabq) -> No
         "RAN",
     ]
     assert "1 (sim)" in done.stdout
-    assert done.stdout.endswith("6000 more: labq ls --limit 0\n")
+    assert done.stdout.endswith("6000 more: the same with --limit 0\n")
     assert "\x1b" not in done.stdout
     assert listing.requests[-1][1] == "/v1/jobs?owner=*&state=running"
     assert labq("ls", "--ids").stdout.split()[:2] == ["1", "2"]

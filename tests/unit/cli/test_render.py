@@ -106,7 +106,7 @@ def test_a_job_that_never_ran_is_not_offered_to_be_fetched() -> None:
 def test_colours_only_when_asked_and_more_is_told() -> None:
     assert "\x1b" not in jobs.jobs_table([a_job()], NOW, 100)
     assert "\x1b[32m" in jobs.jobs_table([a_job()], NOW, 100, colours=True)
-    assert jobs.more_line(200, 9800) == "9600 more: labq ls --limit 0\n"
+    assert jobs.more_line(200, 9800) == "9600 more: the same with --limit 0\n"
     assert jobs.more_line(3, 3) == ""
 
 

@@ -74,8 +74,9 @@ def test_what_is_held_now_counts() -> None:
     )
     held = Caps(lab, {"ann": 1.0, "bob": 1.5}, {"ann": 1, "bob": 3})
     assert held.reached("ann", 0.5) is None
-    assert held.reached("ann", 1.0) == "the group g holds 2.5 GPUs, and the lab's rules allow 3 at once"
-    assert held.reached("ann", 1.5) == "ann holds 1 GPU, and the lab's rules allow 2 at once"
+    most = "the lab's rules allow"
+    assert held.reached("ann", 1.0) == f"the group g holds 2.5 GPUs, and {most} 3 at once: 1 more is too many"
+    assert held.reached("ann", 1.5) == f"ann holds 1 GPU, and {most} 2 at once: 1.5 more are too many"
     assert held.reached("bob", 0.0) == "bob holds 3 running jobs, and the lab's rules allow 3 at once"
     assert held.reached("carl", 2.0) is None
 
