@@ -3,12 +3,13 @@
 Of the places that it could have:
     1. where others are being stopped for it already: what is given back for it is kept for it
     2. the earliest for certain, when it is late (policy/bound.py); else, or when nothing is certain, the earliest that is likely
-    3. where others may be stopped for it (policy/preempt.py), if it starts sooner there
+    3. where others may be stopped for it (policy/preempt.py), if it starts sooner there. Only where its image is: what they
+       give back would lie idle while it is fetched, and be in vain if that fails. Where it is not, it is brought there first
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from labq_scheduler.decisions import Preempt
@@ -28,8 +29,10 @@ class Claim:
     #: None = no place is in sight
     reservation: Reservation | None
     preempts: tuple[Preempt, ...] = ()
-    #: why it waits, when others are being stopped for it
+    #: why it waits, when others are being stopped for it, or will be
     said: str = ""
+    #: node that needs its image before anybody is stopped there; "" = none
+    bring: str = ""
 
 
 def claim(
@@ -40,6 +43,7 @@ def claim(
     snapshot: Snapshot,
     rules: Rules,
     *,
+    ready: Set[str],
     late: bool,
 ) -> Claim:
     """Return what is done for the first job that cannot start.
@@ -51,6 +55,7 @@ def claim(
         ground: who holds what.
         snapshot: the lab.
         rules: the lab's.
+        ready: nodes that have its image.
         late: it has waited longer than the bound: places are to be certain.
     """
     job, ahead = claimant.job, _Ahead(claimant, openings, ground, snapshot)
@@ -64,8 +69,14 @@ def claim(
         ]
         return Claim(_reservation(claimant, found, firm=True), said=_said(stopped, awaited))
     yielding = _sooner(claimant, names, openings, ground, snapshot, rules, found)
+    bring = ""
+    if yielding is not None and yielding.node not in ready:
+        bring = yielding.node
+        here = [name for name in names if name in ready]
+        yielding = _sooner(claimant, here, openings, ground, snapshot, rules, found)
     if yielding is None:
-        return Claim(_reservation(claimant, found, firm=late))
+        said = f"its image is brought to {bring}, where others can be stopped for it" if bring else ""
+        return Claim(_reservation(claimant, found, firm=late), said=said, bring=bring)
     found = {yielding.node: Earliest(yielding.at, yielding.fit, yielding.spare, True)}
     why = f"job {job.id} of {job.owner} " + (
         "has waited too long" if claimant.is_starving(rules) else f"is of class {job.spec.priority}"

@@ -119,6 +119,14 @@ def image_step(
     return ImageStep(could, prepare=prepare, wait=text)
 
 
+def bring(job: Job, node: str, preparing: Mapping[str, set[str]], rules: Rules) -> Prepare | None:
+    """Return that a node is to prepare the image of a job; None when it does already, or does as much as it may."""
+    busy = preparing.get(node, ())
+    if job.image_key in busy or len(busy) >= rules.prepares_per_node:
+        return None
+    return Prepare(job.image_key, node, job.id, f"others can be stopped there for job {job.id}")
+
+
 def _is_lost(said: ImageOnNode | None, now: float) -> bool:
     """Return whether a preparation may never have been heard of: the message may have been lost."""
     return said is not None and said.state == "preparing" and now - said.at > ASK_AGAIN
