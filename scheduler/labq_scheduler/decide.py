@@ -1,7 +1,8 @@
 """decide(snapshot, rules) -> Decisions. Pure and deterministic; composes policy/, nothing else.
 
 Jobs that wait for one that failed end. Then, for each class of jobs in the order of policy/order.py, its first job:
-    1. cap: it is left out when its owner or group holds as much as it may (policy/caps.py)
+    1. cap: it is left out when its owner or group holds as much as it may (policy/caps.py); what
+       comes free there is kept for a late job
     2. windows: nodes that the rules keep for others are left out (policy/reservations.py)
     3. image: where it is not ready a node prepares it; when it cannot be had the jobs end (policy/images.py)
     4. place: the job starts where it fits best (policy/place.py), unless that delayed the reservation (policy/passing.py)
@@ -15,12 +16,12 @@ from collections.abc import Mapping, Sequence, Set
 
 from labq.job import Job
 from labq_scheduler.decisions import Decisions, Preempt, Prepare, Refuse, Start
-from labq_scheduler.policy.caps import Caps
+from labq_scheduler.policy.caps import Caps, never
 from labq_scheduler.policy.claim import claim
 from labq_scheduler.policy.depends import dependency_failures
 from labq_scheduler.policy.gang import GangOpenings
 from labq_scheduler.policy.ground import Ground
-from labq_scheduler.policy.images import Stock, failed_on, image_step
+from labq_scheduler.policy.images import Stock, bring, failed_on, image_step
 from labq_scheduler.policy.openings import Openings
 from labq_scheduler.policy.order import Line
 from labq_scheduler.policy.parts import gpus_of
@@ -111,6 +112,7 @@ class _Pass:
         asked = self.ground.asked(shape)
         # 1. cap
         if (cap := self.caps.reached(key.owner, asked)) is not None:
+            self._keep_cap(row, key, asked, could)
             self.said[key] = cap
             return False
         if not could:
@@ -141,8 +143,15 @@ class _Pass:
             self.said[key] = self.windows.said(key.owner, self._over(row))
         # 5. claim
         elif self.reservation is None:
-            self._claim(row, job, shape, self._usable(row, job, could - barred, step.ready))
+            self._claim(row, job, shape, self._usable(row, job, could - barred, step.ready), step.ready)
         return False
+
+    def _keep_cap(self, row: int, key: ClassKey, asked: float, could: Set[str]) -> None:
+        """Keep what comes free under a cap for a late job that nothing else but room holds back."""
+        if not self.line.is_late(row) or not could & self.stock.ready_on(key.image_key):
+            return
+        if never(self.rules, key.owner, asked) is None:
+            self.caps.started(key.owner, asked)
 
     def _usable(self, row: int, job: Job, could: Set[str], ready: Set[str]) -> list[str]:
         """Return the nodes that may be reserved for a job: not where its image failed; where it is, once it is late."""
@@ -182,15 +191,20 @@ class _Pass:
         (node, fit), *more = parts.items()
         self.starts.append(Start(job, node, fit, why, tuple(more)))
 
-    def _claim(self, row: int, job: Job, shape: Shape, names: Sequence[str]) -> None:
+    def _claim(self, row: int, job: Job, shape: Shape, names: Sequence[str], ready: Set[str]) -> None:
         late = self.line.is_late(row)
         if self.rules.passing is Passing.NONE or (self.rules.passing is Passing.ANY and not late):
             return
         if late:  # its owner's other jobs do not use up the cap that it needs
             self.caps.started(job.owner, self.ground.asked(shape))
         claimant = Claimant(job, shape, self.line.waited(row))
-        made = claim(claimant, names, self.openings, self.ground, self.snapshot, self.rules, late=late)
+        made = claim(
+            claimant, names, self.openings, self.ground, self.snapshot, self.rules, ready=ready, late=late
+        )
         self.reservation, self.preempts = made.reservation, made.preempts
+        if made.bring and (prepare := bring(job, made.bring, self.stock.preparing, self.rules)) is not None:
+            self.prepares.append(prepare)
+            self.stock.ask(prepare)
         if made.said:
             self.said[self.snapshot.queue.keys[row]] = made.said
         if self.reservation is not None:
