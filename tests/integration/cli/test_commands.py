@@ -275,6 +275,8 @@ def test_show_why_cancel_note_print_what_the_api_says(server: FakeServer, labq: 
     assert json.loads(labq("show", "3", "--json").stdout) == full
     server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full"})
     assert labq("why", "3").stdout == "n1 is full\n"
+    server.add_json("GET", "/v1/jobs/5/why", {"id": "5.1", "state": "queued", "why": "n1 is full"})
+    assert labq("why", "5").stdout == "job 5.1: n1 is full\n"
     told = [{"text": "1 × 24GB or more", "flag": "--gpus 24GB+", "start": None, "node": "n2"}]
     more = {"estimate": None, "starts_by": None, "sooner": told}
     server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full", **more})
