@@ -11,9 +11,10 @@ from builders import GB, holding_job, make_job, make_node, make_snapshot
 from labq.image import Image
 from labq.job import Job
 from labq.states import JobState
+from labq_scheduler.decide import decide
 from labq_scheduler.forecast.ahead import IMAGE_TAKES, OUTPUTS_TAKE, Now
 from labq_scheduler.forecast.line import Waiting, with_jobs, without
-from labq_scheduler.forecast.outlook import DAY, Forecast, forecast
+from labq_scheduler.forecast.outlook import DAY, Forecast, Outlook, forecast
 from labq_scheduler.forecast.sooner import sooner
 from labq_scheduler.policy.rules import Rules, Window
 from labq_scheduler.policy.runtimes import Kind, Runtimes
@@ -222,8 +223,6 @@ def same(queue: Queue, expected: Queue) -> None:
 
 
 def told(snapshot: Snapshot, job: Job) -> list[tuple[str, float | None, str]]:
-    from labq_scheduler.decide import decide
-
     rooms = dict(decide(snapshot, RULES).rooms)
     found = sooner(job, ahead(snapshot).of(job.id), snapshot, RULES, rooms)
     return [(one.flag, one.start, one.node) for one in found]
@@ -253,3 +252,17 @@ def test_a_time_limit_that_lets_a_job_pass_is_told_as_sooner() -> None:
 def test_no_variant_is_told_of_a_job_that_starts_at_once() -> None:
     job = make_job("1", gpus="1")
     assert told(make_snapshot([job], [make_node(gpus=4)]), job) == []
+
+
+def test_a_request_that_could_run_nowhere_else_is_not_told_as_sooner() -> None:
+    nodes = [make_node("n1", gpus=2), make_node("n2", gpus=1, model="T4")]
+    running = [holding_job("1", "n1", "n1-0", "n1-1", started_at=NOW - 60, name="a")]
+    job = make_job("2", gpus="4090:2", nodes=["!n2"], name="job")
+    snapshot = make_snapshot([job], nodes, running=running, runtimes=oracle(a=600, job=1))
+    by_chance = Outlook(
+        NOW + 9000, NOW + 9000, NOW + 9000, "n1", NOW + 9000
+    )  # other futures than those of variants
+    rooms = dict(decide(snapshot, RULES).rooms)
+    flags = {one.flag for one in sooner(job, by_chance, snapshot, RULES, rooms)}
+    assert "--gpus '4090:1'" in flags
+    assert not flags & {"--gpus '2'", "no --node"}
