@@ -104,7 +104,7 @@ def table_text(rows: Sequence[Row]) -> str:
     lines = [over + f" {unit.name} waited ".center(wide, "-"), *(line(texts) for texts in cells)]
     legend = (
         "worst person: the mean of who waited longest, of those with 20 jobs or more    used: part of all GPU time",
-        "slowdown: (wait + run) / run, runs below 10 s as 10 s    deficit: the largest part of their fair share that a person did not have",
+        "slowdown: (wait + run) / run, runs below 10 s as 10 s    deficit: the largest part of a fair share that one of these lacked",
         f"score: geometric mean of mean, p99, longest, ≥{WIDE} GPUs, slowdown and deficit over those of {rows[0].label}; lower is better",
     )
     return "\n".join([*lines, "", *legend]) + "\n"
