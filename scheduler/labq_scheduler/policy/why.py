@@ -43,11 +43,18 @@ def why_waiting(
     free = [room for room in rooms if room.fits(key.shape) is not None]
     reservation = decisions.reservation
     if free and reservation is not None:
-        when = about_duration(max(0.0, reservation.start - snapshot.now))
+        wait = max(0.0, reservation.start - snapshot.now)
+        when = about_duration(wait)
+        limit = job.spec.time
+        # A site maximum is everybody's limit, so having one does not mean that a person thought of it.
+        hint = (
+            ""
+            if limit is not None and limit <= wait
+            else f" ({'a' if limit is None else 'a shorter'} time limit, --time, might let it pass)"
+        )
         return (
             f"job {reservation.job.id} comes first and is to start on {reservation.node} in about {when}; "
-            f"starting this one on {free[0].node.name} now could delay it"
-            + ("" if job.spec.time else " (a time limit, --time, might let it pass)")
+            f"starting this one on {free[0].node.name} now could delay it" + hint
         )
     if free:
         return "it is next to be considered"

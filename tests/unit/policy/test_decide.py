@@ -277,3 +277,19 @@ def test_where_nobody_may_pass_a_job_whose_machine_is_away_blocks_nobody() -> No
     assert started(decide(make_snapshot(jobs, [away, make_node("n1", gpus=1)]), strict)) == {"2": "n1"}
     busy = [holding_job("9", "n1", "n1-0")]
     assert started(decide(make_snapshot(jobs, [make_node("n1", gpus=2)], running=busy), strict)) == {}
+
+
+@pytest.mark.parametrize(("limit", "hint"), [({}, "a time limit"), ({"time": "10h"}, "a shorter time limit")])
+def test_why_says_that_a_shorter_limit_might_let_a_job_pass(limit: dict[str, str], hint: str) -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, time="1h")]
+    wide = make_job("2", gpus="2")
+
+    def seen(**asked: str) -> tuple[Job, Snapshot]:
+        behind = make_job("3", gpus="1", cpus=1, **asked)
+        return behind, make_snapshot([wide, behind], [make_node(gpus=2)], running=running)
+
+    behind, snapshot = seen(**limit)
+    said = why(behind, snapshot, decide(snapshot, IN_ORDER))
+    assert said.endswith(f"; starting this one on n1 now could delay it ({hint}, --time, might let it pass)")
+    _, snapshot = seen(time="30m")
+    assert started(decide(snapshot, IN_ORDER)) == {"3": "n1"}
