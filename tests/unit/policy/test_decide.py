@@ -284,7 +284,7 @@ def test_why_says_that_a_shorter_limit_might_let_a_job_pass(limit: dict[str, str
     running = [holding_job("1", "n1", "n1-0", started_at=NOW, time="1h")]
     wide = make_job("2", gpus="2")
 
-    def seen(**asked: str) -> tuple[Job, Snapshot]:
+    def seen(**asked: Any) -> tuple[Job, Snapshot]:
         behind = make_job("3", gpus="1", cpus=1, **asked)
         return behind, make_snapshot([wide, behind], [make_node(gpus=2)], running=running)
 
