@@ -19,8 +19,8 @@ from labq_scheduler.policy.room import Room, held_by
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import Snapshot
 
-#: Of one GPU, when it is counted who holds how much.
-PARTS = 1 << 20
+#: Of one GPU, when it is counted who holds how much: so many that a thousand shares round by less than caps forgive.
+PARTS = 1 << 40
 
 #: Cores, bytes, and of each GPU the model, bytes and fault: where these are alike, the same shapes fit on an empty node.
 Kind = tuple[float, int, tuple[tuple[str, int, str], ...]]

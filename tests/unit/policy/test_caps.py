@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from builders import holding_job, make_job, make_node, make_snapshot
+from builders import GB, holding_job, make_job, make_node, make_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labq.job import GpuHold
 from labq_scheduler.decide import decide
 from labq_scheduler.policy import rules as site
 from labq_scheduler.policy.caps import Caps, never
@@ -89,3 +91,17 @@ def test_who_is_capped_blocks_nobody_and_is_told() -> None:
     found = decide(snapshot, lab)
     assert (found.starts, found.reservation) == ((), None)
     assert set(found.said.values()) == {"ann holds 1 GPU, and the lab's rules allow 1 at once"}
+
+
+def test_shares_that_fill_a_cap_to_the_last_byte_start() -> None:
+    held = holding_job("9", "n1", "n1-0")
+    held = replace(
+        held, gpus=(GpuHold("n1-0", 16 * GB),)
+    )  # 2/3 of a card; what counts fractions rounds it up
+    snapshot = make_snapshot(
+        [make_job("1", gpus="share:8GB"), make_job("2", gpus="share:8GB")],
+        [make_node(gpus=2)],
+        running=[held],
+    )
+    found = decide(snapshot, Rules(cap=site.Caps(gpus=1.0)))
+    assert [start.job.id for start in found.starts] == ["1"]
