@@ -51,6 +51,7 @@ MOVES: dict[tuple[JobState, JobState], str] = {
     (_R, _F): "its command failed, or its node or GPU was lost",
     (_R, _P): "cancelled, out of time or preempted: SIGTERM, grace, SIGKILL",
     (_R, _Q): "it failed or its node was lost, and it has retries left",
+    (_P, _P): "cancelled while it was being stopped for another job: it does not come back",
     (_P, _C): "cancelled, and its container has ended",
     (_P, _F): "its time limit passed, and its container has ended",
     (_P, _OK): "its command had ended with exit code 0 before the stop reached it",

@@ -160,7 +160,7 @@ class JobStore:
         """Write ``new`` in place of ``old``, with its lease, its indexes and its event, or change nothing.
 
         Args:
-            old: the record as it was read: its state and lease are what is expected.
+            old: the record as it was read: its state, its lease and why it is to stop are what is expected.
             new: made from ``old`` by a function of ``labq.moves``.
             now: seconds since the epoch.
             by: who moves it: "scheduler", "agent n1", a user's name.
@@ -171,7 +171,7 @@ class JobStore:
             The id of the event.
 
         Raises:
-            StaleError: the job is not in the state or not under the lease of ``old``.
+            StaleError: the job is not in the state or not under the lease of ``old``, or is to stop for another reason.
             BusyError: the claim does not fit.
             FencedError: another leader decides now.
             IllegalMoveError: the table does not know the move.
@@ -194,6 +194,7 @@ class JobStore:
                 _claim_text(claim, old.id, new.attempt) if claim else "",
                 "" if fence is None else fence,
                 by,
+                "" if old.stop is None else old.stop.reason,
             ],
         )
         match answer:

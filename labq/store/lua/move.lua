@@ -7,6 +7,7 @@
 --       8 claim: JSON {token, node, attempt, gpus: [[uuid, bytes or 0, bytes of the card], ...], cpus, memory,
 --         cpus_total, memory_total, stored: text to keep} or ""; a move to starting brings one
 --       9 fencing number of the leader, "" = not from the loop   10 who moves it (for the event)
+--       11 expected reason of the request to stop it, "" = there is none: who judges an end must know of a cancel
 -- Returns {"ok", event id}
 --         {"stale", state, lease}    the job is not as expected; nothing was changed
 --         {"gone"}                   there is no such job
@@ -26,6 +27,8 @@ local current = redis.call("HMGET", key, "state", "lease", "node", "owner")
 local state, lease, node, owner = current[1], current[2] or "", current[3] or "", current[4]
 if not state then return {"gone"} end
 if state ~= from or (ARGV[3] ~= "*" and lease ~= ARGV[3]) then return {"stale", state, lease} end
+local stop = redis.call("HGET", key, "stop")
+if (stop and cjson.decode(stop).reason or "") ~= ARGV[11] then return {"stale", state, lease} end
 if not MOVES[from .. ">" .. to] then return {"illegal"} end
 
 local claim = ARGV[8] ~= "" and cjson.decode(ARGV[8]) or nil

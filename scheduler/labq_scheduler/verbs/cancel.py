@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from labq import moves
@@ -57,6 +58,11 @@ def _cancel_one(lab: Lab, person: Person, job: Job, now: float, grace: float | N
                     new = moves.stopping(job, StopRequest(reason, person.name, now, grace))
                     lab.store.jobs.move(job, new, now=now, by=person.name)
                     _tell(lab, new)
+                    return "stopping"
+                case JobState.STOPPING if job.stop is not None and job.stop.reason is EndReason.PREEMPTED:
+                    # It was to come back. It has had its SIGTERM: when, its grace and for whom stay as they are.
+                    new = moves.stopping(job, replace(job.stop, reason=reason, by=person.name))
+                    lab.store.jobs.move(job, new, now=now, by=person.name)
                     return "stopping"
                 case _:
                     return "already"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,12 @@ import httpx
 import pytest
 from integration.scheduler_api.server_process import FakeAgent, Server, error_of, name_of, submit
 
+from labq import moves
 from labq.clock import now
+from labq.ending import EndFacts, EndReason, StopRequest, judge
 from labq.ids import default_seed
+from labq.states import JobState
+from labq.store import StaleError
 
 
 def test_a_submitted_job_is_shown_and_listed_at_once(alice: httpx.Client) -> None:
@@ -200,6 +205,29 @@ def test_a_running_job_is_asked_to_stop_with_the_grace_of_the_request(
     queue = server.store.connection.client.lrange("rq:queue:node-n1", 0, -1)
     assert queue, "the node was told through RQ"
     assert alice.post(f"/v1/jobs/{job_id}/cancel", json={"grace": "2h"}).status_code == 422
+
+
+def test_a_job_that_is_being_stopped_for_another_does_not_come_back_when_its_owner_cancels_it(
+    alice: httpx.Client, agent: FakeAgent
+) -> None:
+    job_id = submit(alice, preemptible=True)
+    running = agent.run(job_id)
+    preempted = StopRequest(EndReason.PREEMPTED, "labq", now(), for_job="7")
+    stopping = moves.stopping(running, preempted)
+    agent.store.jobs.move(running, stopping, now=now(), by="scheduler")
+    assert alice.post(f"/v1/jobs/{job_id}/cancel").json()["stopping"] == [job_id]
+    seen = agent.store.jobs.get(job_id)
+    assert seen.stop == replace(preempted, reason=EndReason.CANCELLED_BY_USER, by=seen.owner)
+    # An agent that judges by what it read before the cancel is refused, and looks again.
+    early = moves.ended(stopping, judge(EndFacts(143, sent_sigterm=True), stopping.stop), 143, now())
+    assert early.state is JobState.QUEUED
+    with pytest.raises(StaleError):
+        agent.store.jobs.move(stopping, early, now=now(), by="agent n1")
+    over = moves.ended(seen, judge(EndFacts(143, sent_sigterm=True), seen.stop), 143, now())
+    agent.store.jobs.move(seen, over, now=now(), by="agent n1")
+    shown = alice.get(f"/v1/jobs/{job_id}").json()
+    assert (shown["state"], shown["end_reason"]) == ("cancelled", "cancelled_by_user")
+    assert alice.post(f"/v1/jobs/{job_id}/cancel").json()["already"] == [job_id]
 
 
 def test_pages_lead_from_the_newest_to_the_oldest_without_a_gap(alice: httpx.Client) -> None:
