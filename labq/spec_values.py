@@ -13,7 +13,7 @@ from typing import Any
 from labq.clock import rfc3339
 from labq.errors import BadInputError, closest
 from labq.ids import check_job_id
-from labq.units import parse_bytes, parse_duration
+from labq.units import format_duration, parse_bytes, parse_duration
 
 _IMAGE = re.compile(
     r"^[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?\Z"
@@ -24,6 +24,8 @@ _CONSTRAINT = re.compile(r"^!?[A-Za-z0-9][\w.-]{0,62}\Z|^[A-Za-z][\w.-]{0,62}!?=
 _MOMENT = re.compile(
     r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(:\d\d(\.\d{1,6})?)?)(Z|[+-]\d\d:?\d\d)\Z", re.IGNORECASE
 )
+#: Seconds: who waits for a GPU waits so long at most for a checkpoint.
+LONGEST_GRACE = 3600.0
 #: 2200-01-01 in seconds since the epoch: a later start is a slip of the finger.
 LAST_MOMENT = 7_258_118_400
 #: Every decision looks at them, for each node or each job: a list of thousands, made by a program gone mad, would stop the lab.
@@ -134,8 +136,8 @@ def choice(raw: Any, legal: tuple[str, ...], what: str) -> str:
 def grace(raw: Any) -> float:
     """Return a grace of up to one hour, in seconds."""
     seconds = parse_duration(raw, "grace")
-    if seconds > 3600:
-        raise BadInputError(f"grace {raw!r} is longer than 1h")
+    if seconds > LONGEST_GRACE:
+        raise BadInputError(f"grace {raw!r} is longer than {format_duration(LONGEST_GRACE)}")
     return seconds
 
 

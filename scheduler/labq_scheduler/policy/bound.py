@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from labq.job import Job
+from labq.spec_values import LONGEST_GRACE
 from labq_scheduler.policy import rules as site
 from labq_scheduler.policy.caps import never
 from labq_scheduler.policy.fit import could_hold
@@ -20,9 +21,6 @@ from labq_scheduler.policy.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from labq_scheduler.snapshot import Snapshot
-
-#: Seconds of the longest grace that a spec may have (labq/spec_values.py).
-LONGEST_GRACE = 3600.0
 
 
 def waiting_since(job: Job) -> float:

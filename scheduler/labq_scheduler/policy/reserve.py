@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labq.job import Job
-from labq_scheduler.policy.room import Fit, Room
+from labq_scheduler.policy.room import EPSILON, Fit, Room
 from labq_scheduler.policy.shape import Shape
 
 #: Seconds from now after which whoever uses GPUs outside the queue is assumed to have ended: nobody said anything.
@@ -134,6 +134,6 @@ def best(found: Iterable[tuple[str, Earliest]]) -> tuple[str, Earliest] | None:
 
 
 def _within(fit: Fit, spare: Room) -> bool:
-    if fit.cpus > spare.cpus + 0.001 or fit.memory > spare.memory:
+    if fit.cpus > spare.cpus + EPSILON or fit.memory > spare.memory:
         return False
     return all(spare.gpus.get(hold.uuid, 0) >= (hold.memory or spare.sizes[hold.uuid]) for hold in fit.gpus)

@@ -14,8 +14,9 @@ from labq.gpu_request import GpuRequest
 from labq.image import Image, ImageOnNode
 from labq.job import Attempt, Job
 from labq.spec import PRIORITIES, JobSpec
+from labq.spec_values import LONGEST_GRACE
 from labq_scheduler.decide import decide
-from labq_scheduler.policy.bound import LONGEST_GRACE, bound_of, waiting_since
+from labq_scheduler.policy.bound import bound_of, waiting_since
 from labq_scheduler.policy.rules import Caps, Passing, Rules, Window
 from labq_scheduler.simulate.estimators import Fixed
 from labq_scheduler.simulate.replay import Ran, Replay
