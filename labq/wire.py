@@ -83,6 +83,7 @@ def job_view(
         "submitted_at": rfc3339(job.submitted_at),
         "started_at": _time(job.started_at),
         "ended_at": _time(job.ended_at),
+        "ran_before": _ran_before(job),
         "gpu_request": str(spec.gpus),
         "priority": spec.priority,
         "tags": list(spec.tags),
@@ -108,6 +109,13 @@ def job_view(
             "spec": spec.to_wire(),
         }
     return view
+
+
+def _ran_before(job: Job) -> float:
+    """Return the seconds that earlier attempts ran: they are no part of what it waited."""
+    began = job.started_at
+    earlier = (run for run in job.attempts if run.started_at is not None and run.started_at != began)
+    return round(sum(max(0.0, run.ended_at - (run.started_at or 0.0)) for run in earlier), 3)
 
 
 def attempt_view(attempt: Attempt) -> dict[str, Any]:

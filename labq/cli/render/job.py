@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from labq.cli.render.jobs import STATE_COLOURS, gpus_text, jobs_table, state_text
-from labq.cli.render.moments import about, between, local
+from labq.cli.render.moments import about, between, local, waited
 from labq.cli.render.text import clean, paint
 from labq.units import about_bytes
 
@@ -53,8 +53,7 @@ def _waiting(job: Job) -> str:
 def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     spec = job.get("spec") or {}
     yield "owner", clean(str(job.get("owner", "")))
-    waited = about(between(job.get("submitted_at"), job.get("started_at") or job.get("ended_at"), now))
-    yield "submitted", f"{local(job.get('submitted_at'))}, waited {waited}"
+    yield "submitted", f"{local(job.get('submitted_at'))}, waited {about(waited(job, now))}"
     if job.get("started_at"):
         ran = about(between(job["started_at"], job.get("ended_at"), now))
         over = f", ended {local(job['ended_at'])}" if job.get("ended_at") else ""

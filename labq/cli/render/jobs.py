@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labq.cli.render.moments import about, between
+from labq.cli.render.moments import about, between, waited
 from labq.cli.render.outlook import short
 from labq.cli.render.text import clean, clip, table
 
@@ -75,7 +75,7 @@ def jobs_table(
                 clean(str(job.get("owner") or "")),
                 gpus_text(job),
                 clean(str(job.get("node") or "-")),
-                about(between(job.get("submitted_at"), job.get("started_at") or job.get("ended_at"), now)),
+                about(waited(job, now)),
                 about(between(job.get("started_at"), job.get("ended_at"), now)) or "-",
                 short(job.get("estimated_start"), now) if job["state"] == "queued" else "-",
                 clean(note_text(job)),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from labq.about import about_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def epoch(text: str | None) -> float | None:
@@ -40,6 +46,12 @@ def between(start: str | None, end: str | None, now: float) -> float | None:
         return None
     over = epoch(end)
     return (now if over is None else over) - begun
+
+
+def waited(job: Mapping[str, Any], now: float) -> float | None:
+    """Return the seconds that a job has waited, or did before its last attempt; what earlier attempts ran does not count."""
+    passed = between(job.get("submitted_at"), job.get("started_at") or job.get("ended_at"), now)
+    return None if passed is None else max(0.0, passed - float(job.get("ran_before") or 0.0))
 
 
 def local(text: str | None) -> str:

@@ -105,6 +105,10 @@ JOB_SHORT: dict[str, Schema] = {
     "submitted_at": TIME,
     "started_at": maybe(TIME),
     "ended_at": maybe(TIME),
+    "ran_before": NUMBER
+    | {
+        "description": "seconds that earlier attempts ran; between submitted_at and started_at, and not waited"
+    },
     "gpu_request": TEXT,
     "priority": TEXT,
     "tags": items(TEXT),

@@ -85,6 +85,15 @@ def test_what_a_row_says(changes: dict[str, Any], said: list[str]) -> None:
         assert part in shown
 
 
+def test_what_earlier_attempts_ran_is_not_waited() -> None:
+    back = a_job(state="queued", started_at=None, submitted_at="2027-01-15T07:00:00.000Z", ran_before=1500.0)
+    assert moments.waited(back, NOW) == NOW - (moments.epoch(back["submitted_at"]) or 0.0) - 1500.0
+    again = a_job(ran_before=540.0)
+    assert moments.waited(again, NOW) == 60.0
+    assert "1m00s" in jobs.jobs_table([again], NOW, 200)
+    assert "waited 1m00s" in job.job_block(again, NOW)
+
+
 def test_a_narrow_terminal_gives_its_room_to_the_reason() -> None:
     rows = [
         a_job(state="failed", end_reason="exit_code", exit_code=1, verdict="Failed: exit code 1 after 5s.", name="n" * 40),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from builders import make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labq.ending import EndReason
 from labq.errors import InternalError
-from labq.job import Job
+from labq.job import Attempt, Job
 from labq.logfile import REMARK, STDERR, STDOUT, LogWriter, last_lines, read_frames, tail_offset
 from labq.states import JobState
 from labq.wire import job_view
@@ -58,6 +60,17 @@ def test_the_view_has_what_programs_rely_on() -> None:
     wanted = "id name owner state end_reason verdict exit_code node gpus attempts submitted_at started_at ended_at spec image"
     assert set(wanted.split()) <= set(view)
     assert view["submitted_at"].endswith("Z")
+
+
+def test_a_view_says_what_earlier_attempts_ran() -> None:
+    def attempt(number: int, began: float | None, ended: float) -> Attempt:
+        return Attempt(number, "n1", (), "", began, ended, None, EndReason.PREEMPTED, "")
+
+    earlier = (attempt(1, 1100.0, 1400.0), attempt(2, None, 1500.0), attempt(3, 1600.0, 1650.0))
+    waits = replace(make_job("1"), attempts=earlier)
+    assert job_view(waits)["ran_before"] == 350.0
+    over = replace(make_job("1", JobState.SUCCEEDED), started_at=1600.0, attempts=earlier)
+    assert job_view(over)["ran_before"] == 300.0  # the last attempt is the one that it ended with
 
 
 FRAMES = st.lists(
