@@ -28,10 +28,13 @@ log = logging.getLogger(__name__)
 #: Name of a directory that is being filled, behind the attempt's number.
 FILLING = ".filling"
 _CHUNK = 2**20
+#: Bytes of the disk that are left free: the logs of all that runs here go to the same one.
+KEEP_FREE = 256 * 2**20
 #: Seconds between two looks whether the job still wants it.
 _LOOK = 1.0
 #: Seconds until the server is asked again, at first and at most; and in all, while the job holds its GPUs in vain.
 FIRST_WAIT, LONGEST_WAIT, PATIENCE = 0.5, 15.0, 600.0
+_NO_ROOM = "there is no room for them on this node"
 
 
 class CarryError(Exception):
@@ -82,7 +85,7 @@ class Carrier:
                 filling.rename(target)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise CarryError("there is no room for them on this node") from None
+                raise CarryError(_NO_ROOM) from None
             raise CarryError(f"{error.strerror or error}") from None
         finally:
             shutil.rmtree(filling, ignore_errors=True)
@@ -135,7 +138,12 @@ class Carrier:
             link=lambda leads, _: leads,  # it is followed in the container only, as before
             owner=owner,
         )
-        stream, began, count = _Stream(chunks, check), monotonic(), 0
+
+        def check_room() -> None:
+            if shutil.disk_usage(filling).free < KEEP_FREE:
+                raise CarryError(_NO_ROOM)
+
+        stream, began, count = _Stream(chunks, check, check_room), monotonic(), 0
         root = os.open(filling, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with open_archive(stream) as archive:
@@ -159,10 +167,12 @@ class Carrier:
 
 
 class _Stream:
-    """Chunks as the file that tarfile reads; asks now and then whether to go on."""
+    """Chunks as the file that tarfile reads; asks now and then whether to go on, and of each chunk whether it has room."""
 
-    def __init__(self, chunks: Iterator[bytes], check: Callable[[], None]) -> None:
-        self._chunks, self._check = chunks, check
+    def __init__(
+        self, chunks: Iterator[bytes], check: Callable[[], None], check_room: Callable[[], None]
+    ) -> None:
+        self._chunks, self._check, self._check_room = chunks, check, check_room
         self._rest = memoryview(b"")
         self._looked = monotonic()
         self.size = 0
@@ -172,6 +182,7 @@ class _Stream:
             self._check()
             self._looked = monotonic()
         if not self._rest:
+            self._check_room()
             self._rest = memoryview(next(self._chunks, b""))
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]

@@ -140,6 +140,14 @@ def test_a_disk_that_fills_up_is_told_and_cleared(paths: Paths) -> None:
     assert sorted(os.listdir(paths.outputs("1042", 2).parent)) == ["2"]
 
 
+def test_the_last_of_the_disk_is_left_to_the_logs(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    (outputs(paths, 2) / "f").write_text("x")
+    monkeypatch.setattr("labq_worker.carrying.KEEP_FREE", 2**62)
+    with pytest.raises(CarryError, match="no room"):
+        carrier(paths).fill(third(run(2)), nothing)
+    assert sorted(os.listdir(paths.outputs("1042", 2).parent)) == ["2"]
+
+
 def _with_file_limit(size: int, call: Callable[[], None]) -> None:
     """Let no file grow over a size, as a quota does (the system then says EFBIG)."""
     import resource
