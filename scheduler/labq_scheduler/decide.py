@@ -81,7 +81,7 @@ class _Pass:
         self.windows = Windows(rules, snapshot.nodes, self.now)
         self.line = Line(
             snapshot.queue, rules, now=self.now, factors=factors(active, snapshot.usage, rules), held=held,
-            gpus=self.gpus, owed=snapshot.queue.owed | self.awaited.keys(),
+            gpus=self.gpus, expected=snapshot.runtimes.expected, owed=snapshot.queue.owed | self.awaited.keys(),
         )  # fmt: skip
         self.held = held
 
