@@ -115,6 +115,8 @@ class EndFacts:
     #: the engine's own words when the container could not be started
     error: str = ""
     started: bool = True
+    #: the node cannot give it what it needs just now; another, or a later start, may
+    rejected: bool = False
     #: seconds from start to end
     duration: float = 0.0
     #: last lines of the log
@@ -237,6 +239,8 @@ def _stopped(facts: EndFacts, stop: StopRequest) -> str:
 
 def _not_started(facts: EndFacts) -> Judgement:
     lower = facts.error.lower()
+    if facts.rejected:
+        return Judgement(EndReason.START_REJECTED, f"It could not start there: {facts.error}")
     if "no such image" in lower or "image not found" in lower:
         return Judgement(EndReason.START_REJECTED, f"The image went away before the start: {facts.error}")
     missing = ("executable file not found", "no such file or directory", "permission denied")

@@ -90,6 +90,8 @@ class Job:
     verdict: str | None = None
     #: replaces spec.note when the owner changed it
     note: str | None = None
+    #: number of the attempt whose outputs are on their way to the server, while it waits for them
+    outputs_due: int | None = None
 
     @property
     def grace(self) -> float:
@@ -116,6 +118,10 @@ class Job:
             (self.stop is None or self.state is JobState.STOPPING, "a stop request belongs to stopping"),
             (self.state is not JobState.RUNNING or self.started_at is not None, "a running job has started"),
             (self.state is not JobState.QUEUED or self.started_at is None, "a queued job has not started"),
+            (
+                self.outputs_due is None or self.state is JobState.QUEUED,
+                "only a queued job waits for outputs",
+            ),
         )
         for holds, text in rules:
             if not holds:
@@ -227,4 +233,5 @@ _DECODE: dict[str, Any] = {
     "exit_code": int,
     "verdict": str,
     "note": str,
+    "outputs_due": int,
 }

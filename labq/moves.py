@@ -42,6 +42,7 @@ def starting(job: Job, claim: Claim) -> Job:
         not_before=0.0,
         started_at=None,
         exit_code=None,
+        outputs_due=None,
     )
 
 
@@ -57,8 +58,16 @@ def stopping(job: Job, stop: StopRequest) -> Job:
     return replace(job, state=JobState.STOPPING, stop=stop)
 
 
-def ended(job: Job, judgement: Judgement, exit_code: int | None, now: float) -> Job:
-    """Return the job after an attempt, or after a refusal while queued: queued again, or final."""
+def ended(job: Job, judgement: Judgement, exit_code: int | None, now: float, *, sending: bool = False) -> Job:
+    """Return the job after an attempt, or after a refusal while queued: queued again, or final.
+
+    Args:
+        job: the job.
+        judgement: why it is over.
+        exit_code: of its container; None = there was none, or nobody saw it.
+        now: seconds since the epoch.
+        sending: the attempt's outputs are still to be sent to the server; the next attempt waits for them.
+    """
     if job.state not in HOLDING:
         return _final(job, JobState.CANCELLED if _is_cancel(judgement) else JobState.FAILED, judgement, now)
     attempt = Attempt(
@@ -96,14 +105,16 @@ def ended(job: Job, judgement: Judgement, exit_code: int | None, now: float) -> 
         not_before=after.not_before,
         retries_used=after.retries_used,
         free_requeues=after.free_requeues,
+        outputs_due=attempt.number if sending else None,
     )
 
 
 def _final(job: Job, state: JobState, judgement: Judgement, now: float) -> Job:
     check_move(job.id, job.state, state)
     return replace(
-        job, state=state, ended_at=now, end_reason=judgement.reason, verdict=judgement.verdict, stop=None
-    )
+        job, state=state, ended_at=now, end_reason=judgement.reason, verdict=judgement.verdict, stop=None,
+        outputs_due=None,
+    )  # fmt: skip
 
 
 def _yielded_to(job: Job, judgement: Judgement) -> str | None:

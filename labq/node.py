@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labq.errors import BadInputError
+from labq.neighbours import Neighbours
 
 #: Seconds without a heartbeat after which a node gets no new work.
 STALE_AFTER = 15.0
@@ -102,6 +103,8 @@ class Node:
     version: str = ""
     #: engine version, driver version, host name, operating system: for people
     facts: Mapping[str, str] = field(default_factory=dict)
+    #: which of its GPUs are near each other; empty = its driver, or its older agent, does not tell
+    near: Neighbours = field(default_factory=Neighbours)
 
     def takes_work(self, now: float) -> bool:
         """Return whether new jobs may be placed here."""
@@ -140,6 +143,8 @@ class Node:
             "labels": dict(self.labels),
             "version": self.version,
             "facts": dict(self.facts),
+            # Beside the GPUs, not in them: an older server drops a node with a GPU that has a key it does not know.
+            "near": self.near.to_wire(),
         }
 
     @staticmethod
@@ -147,15 +152,17 @@ class Node:
         body: Mapping[str, Any], *, heartbeat: float = 0.0, drained: str = "", alive: bool = True
     ) -> Node:
         """Return the node that ``body`` (of :meth:`to_wire`) describes."""
+        gpus = tuple(Gpu(**gpu) for gpu in body["gpus"])
         return Node(
             name=body["name"],
             cpus=float(body["cpus"]),
             memory=int(body["memory"]),
-            gpus=tuple(Gpu(**gpu) for gpu in body["gpus"]),
+            gpus=gpus,
             labels=dict(body.get("labels", {})),
             drained=drained,
             alive=alive,
             heartbeat=heartbeat,
             version=body.get("version", ""),
             facts=dict(body.get("facts", {})),
+            near=Neighbours.from_wire(body.get("near"), [gpu.uuid for gpu in gpus]),
         )

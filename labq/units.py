@@ -15,7 +15,7 @@ _BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*$", re.IGNORECAS
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^(?:\d+(?:\.\d+)?[smhdw])+$", re.IGNORECASE)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.IGNORECASE)
-_CLOCK = re.compile(r"^(\d+):([0-5]\d):([0-5]\d)$")
+_CLOCK = re.compile(r"^(\d{1,9}):([0-5]\d):([0-5]\d)$")
 
 #: No machine has this much: a larger number is a slip of the finger.
 MAX_BYTES = 2**60

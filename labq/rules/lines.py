@@ -7,6 +7,7 @@ tomllib has read already, so that it need not know what is legal.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 #: keys from the top; an index for each item of a list
 Path = tuple[str | int, ...]
@@ -14,6 +15,8 @@ Path = tuple[str | int, ...]
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+#: Parts of a key that is told with its line; a legal one has four.
+DEEPEST = 8
 _PLAIN = re.compile(r"[^,\]}#\n]*")
 #: a string of one line, and one of many; what follows a backslash never ends a basic one
 _BASIC = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -34,6 +37,7 @@ class _Scan:
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
+        self._ends = [found.start() for found in re.finditer("\n", text)]
         self.lines: dict[Path, int] = {}
         #: path of each list of tables -> how many it has so far
         self._tables: dict[Path, int] = {}
@@ -140,11 +144,11 @@ class _Scan:
             self._take(_BLANK)
 
     def _note(self, path: Path, line: int) -> None:
-        for end in range(1, len(path) + 1):
+        for end in range(1, min(len(path), DEEPEST) + 1):
             self.lines.setdefault(path[:end], line)
 
     def _line(self) -> int:
-        return self._text.count("\n", 0, self._at) + 1
+        return bisect_left(self._ends, self._at) + 1
 
     def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)

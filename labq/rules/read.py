@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labq.errors import BadInputError, closest
 from labq.rules.keys import ANY, EACH, KEYS, Key
-from labq.rules.lines import Path, line_numbers
+from labq.rules.lines import DEEPEST, Path, line_numbers
 from labq.rules.values import quoted
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ USUAL_NAME = "rules.toml"
 LARGEST = 2**20
 #: More mistakes than this are counted, not told.
 TOLD = 20
+#: Parts of a dotted key; a legal one has four.
+MOST_PARTS = 100
+#: Strings and remarks: dots in them part nothing.
+_ASIDE = re.compile(r""""[^"\n]*"|'[^'\n]*'|#[^\n]*""")
+#: A number as long as none may be.
+_DIGITS = re.compile(r"(?:\d_?){1000}")
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 
 
@@ -111,6 +117,13 @@ def read(text: str, name: str = USUAL_NAME) -> Said:
     """
     import tomllib
 
+    for number, line in enumerate(_ASIDE.sub("", text).split("\n"), 1):
+        if (
+            line.count(".") > MOST_PARTS
+        ):  # tomllib takes the square of their number: for a file of these, hours
+            raise _refused(
+                [_Mistake(number, "a key has too many parts", "rules are a few plain tables")], name
+            )
     try:
         body = tomllib.loads(text)
         lines = line_numbers(text)
@@ -118,12 +131,40 @@ def read(text: str, name: str = USUAL_NAME) -> Said:
         raise _not_toml(str(error), text, name) from None
     except RecursionError:
         raise BadInputError(f"{name}: it is nested too deeply", "rules are a few plain tables") from None
+    except ValueError:  # Python reads no number of more than 4300 digits, and tomllib says just that
+        body, lines = {}, {}
+        huge = [_first_huge(text)]
+    else:
+        huge = [lines.get(path, 1) for path in _huge(body)]
+    if huge:
+        raise _refused(
+            [_Mistake(line, "a number is out of range", "write a smaller one") for line in huge], name
+        )
     walk = _Walk(lines)
     walk.table(body, (), [(key, key.pattern) for key in KEYS])
     walk.mistakes += _together(Said(name, walk.entries))
     if walk.mistakes:
         raise _refused(sorted(walk.mistakes, key=lambda one: one.line), name)
     return Said(name, walk.entries, text)
+
+
+def _huge(body: Any) -> Iterator[Path]:
+    """Yield where whole numbers stand that no reader could even print; not by recursion, for it may be deep."""
+    left: list[tuple[Path, Any]] = [((), body)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            left += [((*path, word)[:DEEPEST], below) for word, below in value.items()]
+        elif isinstance(value, list):
+            left += [((*path, number)[:DEEPEST], below) for number, below in enumerate(value)]
+        elif isinstance(value, int) and value.bit_length() > 64:
+            yield path
+
+
+def _first_huge(text: str) -> int:
+    """Return the line of the first number that Python does not read."""
+    found = _DIGITS.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 class _Walk:

@@ -4,6 +4,7 @@ type       fields
 submitted  at, id, indices ("" or JSON list), owner, record (JSON, flat form without id, seq, state)
 moved      at, id, from, to, owner, by, lease, node, set (JSON), drop (JSON)
 noted      at, id, owner, set (JSON)
+outputs    at, id, owner, set (JSON), drop (JSON): a queued job waits no longer for outputs of its last attempt
 node       at, node, what (registered, drained, resumed, lost, removed), reason
 image      at, key, node, state (preparing, ready, failed, absent)
 waiting    at, id, owner, why (a clause)

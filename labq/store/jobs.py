@@ -304,6 +304,21 @@ class JobStore:
         return replace(job, note=note)
 
     @answers
+    def outputs_arrived(self, job_id: str, attempt: int, *, now: float) -> str:
+        """Let a queued job wait no longer for the outputs of an attempt: they are there, or never will be.
+
+        Args:
+            job_id: the job.
+            attempt: number of the attempt.
+            now: seconds since the epoch.
+
+        Returns:
+            The id of the event; "" when it did not wait for them.
+        """
+        (event,) = self._redis.script("outputs", [job_id, attempt, now])
+        return str(event)
+
+    @answers
     def forget_ended(self, before: float) -> int:
         """Drop ids that ended before ``before`` from the index; Redis has expired their records."""
         return int(self._redis.client.zremrangebyscore(keys.ENDED, "-inf", f"({before}"))

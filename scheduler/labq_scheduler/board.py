@@ -303,7 +303,7 @@ class Board:
         match event.type:
             case "submitted":
                 self._submitted(fields)
-            case "moved" | "noted":
+            case "moved" | "noted" | "outputs":
                 old = self.jobs.get(fields["id"])
                 if old is None:
                     found = self._store.jobs.get_many([fields["id"]])
@@ -358,7 +358,7 @@ class Board:
         self.jobs[job.id] = job
         self._dependencies.changed(job)
         if job.state is JobState.QUEUED:
-            if job.spec.after or max(job.not_before, job.spec.not_before) > 0:
+            if job.spec.after or job.outputs_due or max(job.not_before, job.spec.not_before) > 0:
                 self._held[job.id] = job
             else:
                 self._pending.add(job)

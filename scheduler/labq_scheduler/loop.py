@@ -4,7 +4,7 @@ Each turn:
     1. keep the leader's lease, or wait as a standby
     2. nodes that were silent for too long are lost
     3. owners of jobs that hold GPUs without using them are told, or the jobs ended
-    4. snapshot -> decide -> apply
+    4. snapshot; jobs that wait for outputs of theirs which will not come wait no longer; decide -> apply
     5. wait until the board saw what was applied, then for the next event, the next due time or a second
 It may die at any line: what was moved is in Redis, what was not is decided again.
 """
@@ -21,6 +21,7 @@ from labq.store import Event, FencedError, LeaderLease, Store
 from labq_scheduler.apply import Messages, apply
 from labq_scheduler.board import Board
 from labq_scheduler.decide import decide
+from labq_scheduler.due_outputs import give_up
 from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.watch import IdleWatch
 from labq_scheduler.metrics.passes import Passes
@@ -40,7 +41,7 @@ MAX_PAUSE = 0.1
 #: Seconds between two turns after which this program, not the nodes, was away (a laptop that slept, a debugger).
 STOPPED = 10.0
 #: Events of these types can change a decision. ("noted" cannot.)
-_WAKING = frozenset({"submitted", "moved", "node", "image"})
+_WAKING = frozenset({"submitted", "moved", "outputs", "node", "image"})
 
 
 class Loop:
@@ -161,6 +162,8 @@ class Loop:
             self._board.wait_for(lose_node(node, jobs, self._store, now=at, fence=fence))
         self._idle.look(self._board.nodes(), self._board.holders, now=at, elapsed=began, fence=fence)
         snapshot = self._board.snapshot(at)
+        if outputs := give_up(snapshot.held, nodes, self._store, now=at, watching_since=self._watching_since):
+            self._board.wait_for(outputs)  # it is decided about them in the next turn
         self._stuck.look(snapshot, watching_since=self._watching_since, elapsed=began)
         decisions = decide(snapshot, self._rules(), self._ground)
         decided = monotonic()

@@ -180,8 +180,11 @@ class Pending:
                 for job in moved:
                     self.add(job)
             self._known[owner] = knows
+            alike: dict[tuple[str, int, float | None], dict[str, float]] = {}
             for key in self._classes[owner]:
-                for name, value in estimate_of(key, self._estimator).items():
+                kind = (key.name, key.shape.gpus.count, key.time)
+                estimate = alike.get(kind) or alike.setdefault(kind, estimate_of(key, self._estimator))
+                for name, value in estimate.items():
                     self._columns[name][self._rows[key]] = value
 
     def _write_head(self, row: int, job: Job) -> None:

@@ -39,6 +39,9 @@ class ClassKey(NamedTuple):
     #: of the runs that the run time is estimated from; "" = all of the owner's with so many GPUs. What is estimated changes
     #: with every run and is alike for the whole class: a person's jobs of one kind start in the order they came
     name: str
+    #: when it began to wait anew, seconds since the epoch; 0 = it waits since it came. Without it, who comes back to the head
+    #: of its class would make all who stand there wait anew, and break what they were promised (policy/bound.py)
+    anew: float
 
 
 def kind_of(job: Job) -> Kind:
@@ -48,7 +51,7 @@ def kind_of(job: Job) -> Kind:
 
 def class_key(job: Job, estimator: Estimator) -> ClassKey:
     """Return the class of a job, by what its run time is estimated from now."""
-    spec = job.spec
+    spec, since = job.spec, waiting_since(job)
     return ClassKey(
         job.owner,
         PRIORITIES.index(spec.priority),
@@ -58,6 +61,7 @@ def class_key(job: Job, estimator: Estimator) -> ClassKey:
         spec.preemptible,
         job.image_key,
         estimator.kind(kind_of(job)).name,
+        since if since > job.submitted_at else 0.0,
     )
 
 

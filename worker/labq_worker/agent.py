@@ -19,6 +19,7 @@ from labq.wire import queue_name
 from labq_worker import machine, tasks
 from labq_worker.adopt import Reconciler
 from labq_worker.attempts import Attempt, Attempts
+from labq_worker.carrying import Carrier
 from labq_worker.config import AgentConfig
 from labq_worker.container_args import Host
 from labq_worker.containers import Engine, EngineInfo
@@ -101,6 +102,7 @@ class Agent:
             attempts=attempts,
             timers=Timers(),
             shipping=self._shipper or NoShipping(),
+            carrier=Carrier(paths, config.name, server),
             notes=notes,
         )
         self.runner = Runner(self.context)
@@ -229,6 +231,7 @@ class Agent:
         # Images before leftovers: a preparation that goes on writes to the log that a dead agent had begun.
         steps: list[Callable[[], None]] = [
             lambda: self.context.places.remove_leftovers(self._in_work),
+            lambda: self.context.carrier.remove_leftovers(self._in_work),
             self.images.verify,
         ]
         if (shipper := self._shipper) is not None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from labq.store import Store
 from labq_worker.attempts import Attempts
+from labq_worker.carrying import Carrier
 from labq_worker.config import AgentConfig
 from labq_worker.container_args import Host
 from labq_worker.containers import Engine
@@ -19,6 +20,10 @@ from labq_worker.timers import Timers
 
 class Shipping(Protocol):
     """Brings files to a server that does not read our disk."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether outputs have a way to go after the end of an attempt."""
 
     def grew(self, path: Path) -> None:
         """A log file has grown."""
@@ -32,6 +37,8 @@ class Shipping(Protocol):
 
 class NoShipping:
     """The server reads our disk: there is nothing to bring."""
+
+    sends = False
 
     def grew(self, path: Path) -> None:
         """Do nothing."""
@@ -56,6 +63,7 @@ class Context:
     attempts: Attempts
     timers: Timers
     shipping: Shipping
+    carrier: Carrier
     notes: LeaseNotes
     #: image key -> the engine's id, as far as this agent has seen them
     image_ids: dict[str, str] = field(default_factory=dict)

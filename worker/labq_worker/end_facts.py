@@ -33,9 +33,9 @@ class Signals:
     unknown: bool = False
 
 
-def not_started(job: Job, words: str) -> EndFacts:
-    """Return the facts of an attempt whose container never ran."""
-    return EndFacts(exit_code=None, error=words, started=False, time_limit=job.spec.time)
+def not_started(job: Job, words: str, *, rejected: bool = False) -> EndFacts:
+    """Return the facts of an attempt whose container never ran; rejected = it may well start elsewhere or later."""
+    return EndFacts(exit_code=None, error=words, started=False, rejected=rejected, time_limit=job.spec.time)
 
 
 def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_memory: int) -> EndFacts:

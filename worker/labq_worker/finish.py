@@ -62,7 +62,9 @@ def _tell(
     facts = facts_of(job)
     judgement = judge(facts, job.stop)
     at = now()
-    ended = moves.ended(job, judgement, facts.exit_code, at)
+    # The next attempt begins with them: it may not start before the server has them.
+    sending = facts.started and context.shipping.sends and context.paths.outputs(job.id, job.attempt).is_dir()
+    ended = moves.ended(job, judgement, facts.exit_code, at, sending=sending)
     if attempt.image_id and ended.state is not JobState.QUEUED:
         ended = replace(ended, image_id=attempt.image_id)
     context.store.jobs.move(job, ended, now=at, by=context.by)

@@ -20,6 +20,7 @@ from labq.states import HOLDING, JobState
 from labq.store import StaleError
 from labq_worker import end_facts
 from labq_worker.attempts import Attempt
+from labq_worker.carrying import CarryError, UnwantedError
 from labq_worker.container_args import cgroup_parent, container_request
 from labq_worker.containers import Seen, Stream
 from labq_worker.context import Context
@@ -85,10 +86,46 @@ class Runner:
         return job if ours else None
 
     def _begin(self, attempt: Attempt) -> None:
-        with self._starts:
-            then = self._start(attempt)
+        # Outside the few that start at the same time: it may take minutes.
+        then = self._bring_outputs(attempt)
+        if then is None:
+            with self._starts:
+                then = self._start(attempt)
         if then is not None:
             then()
+
+    def _bring_outputs(self, attempt: Attempt) -> Callable[[], None] | None:
+        """Let ``/outputs`` begin as the attempt before left it; return what is to be done when that cannot be."""
+        job = None if attempt.number == 1 else self._read(attempt)
+        if job is None or job.state is not JobState.STARTING:
+            return None
+        try:
+            # One that was fenced may still be writing there.
+            while any(o.job_id == job.id and o is not attempt for o in self._context.attempts.all()):
+                self._require_starting(attempt)
+                threading.Event().wait(0.1)
+            self._context.carrier.fill(job, lambda: self._require_starting(attempt))
+        except UnwantedError:
+            log.info("%s is not to start any more", attempt)
+        except CarryError as error:
+            why = f"what it had left in /outputs cannot be brought there: {error}"
+            return lambda: self._never_ran(attempt, job, why, rejected=True)
+        return None
+
+    def _require_starting(self, attempt: Attempt) -> None:
+        """Do nothing while the job is to start.
+
+        Raises:
+            UnwantedError: it was cancelled, or given to another.
+        """
+        try:
+            job = self._context.store.jobs.get(attempt.job_id)
+        except UnavailableError:
+            return
+        except NotFoundError:
+            raise UnwantedError from None
+        if job.lease != attempt.lease or job.state is not JobState.STARTING:
+            raise UnwantedError
 
     def _start(self, attempt: Attempt) -> Callable[[], None] | None:
         """Start the container; return what is to be done next, outside the few that start at the same time."""
@@ -104,8 +141,9 @@ class Runner:
             log.warning("%s: the engine went away during the start: %s", attempt, error)
             return lambda: self._launch_again(attempt)
         except (PlaceError, EngineError, LabqError) as error:
-            refusal = error
-            return lambda: self._never_ran(attempt, job, refusal)
+            words = error.words if isinstance(error, EngineError) else str(error)
+            gone = isinstance(error, NoSuchImageError)
+            return lambda: self._never_ran(attempt, job, words, image_gone=gone)
         started_at = now()
         attempt.started = True
         self.note_running(attempt, job, started_at)
@@ -144,18 +182,24 @@ class Runner:
             # Reconcile sees a lease without a container and starts it afresh.
             log.info("%s: its start is tried again", attempt)
 
-    def _never_ran(self, attempt: Attempt, job: Job, error: Exception) -> None:
-        words = error.words if isinstance(error, EngineError) else str(error)
+    def _never_ran(
+        self, attempt: Attempt, job: Job, words: str, *, rejected: bool = False, image_gone: bool = False
+    ) -> None:
         log.warning("%s could not be started: %s", attempt, words)
         attempt.closing = True
-        if isinstance(error, NoSuchImageError):
+        if image_gone:
             until_it_answers(
                 lambda: self._context.store.images.forget(
                     job.image_key, self._context.config.name, now=now()
                 ),
                 "tell that an image has gone",
             )
-        tell_end(self._context, attempt, lambda latest: end_facts.not_started(latest, words))
+        tell_end(
+            self._context,
+            attempt,
+            lambda latest: end_facts.not_started(latest, words, rejected=rejected),
+        )
+        self._context.carrier.drop(attempt.job_id, attempt.number)
         self._clean_up(attempt)
 
     def _without_container(self, attempt: Attempt, job: Job) -> None:

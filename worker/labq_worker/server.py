@@ -116,6 +116,8 @@ class Server:
             answer = self.request(connection, "GET", path)
             while data := self._read(answer, chunk):
                 yield data
+            if answer.length:  # http.client tells of a body that was cut short only where it came in chunks
+                raise ServerError(f"{self!r} broke off its answer: {answer.length} bytes are missing")
         finally:
             connection.close()
 

@@ -94,6 +94,8 @@ class LogSender:
 class Shipper:
     """Brings logs and outputs; one thread for logs, one for outputs."""
 
+    sends = True
+
     def __init__(self, paths: Paths, server: Server) -> None:
         """Start the threads."""
         self._paths, self._server = paths, server

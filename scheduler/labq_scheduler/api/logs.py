@@ -84,11 +84,14 @@ def _log_path(lab: Lab, job: Job, attempt: int | None) -> Path:
 
 
 def _outputs(lab: Lab, job: Job, attempt: int | None, at: float) -> Iterator[bytes]:
+    if attempt is None and job.started_at is None:
+        # Between two attempts, or before the first instruction of the next: what the last one left.
+        attempt = next((run.number for run in reversed(job.attempts) if run.started_at is not None), None)
     number = _attempt(job, attempt)
     found = find_outputs(lab.files, job.id, number)
     if found is not None:
         return found
-    if job.state not in FINAL and number == job.attempt:
+    if job.state not in FINAL and number == job.attempt and job.outputs_due is None:
         raise ConflictError(
             f"job {job.id} is {job.state} and has no outputs yet",
             f"wait until it has ended: labq wait {job.id}",
@@ -96,6 +99,7 @@ def _outputs(lab: Lab, job: Job, attempt: int | None, at: float) -> Iterator[byt
     ended = next((run.ended_at for run in job.attempts if run.number == number and run.started_at), 0.0)
     grew = arriving_since(lab.files, job.id, number)
     awaited = at - ended < SHIPPING and not lab.files.output_dir(job.id, number).exists()
+    awaited = awaited or job.outputs_due == number
     if awaited or (grew is not None and at - grew < SHIPPING):
         raise ConflictError(
             f"the outputs of job {job.id} are on their way from {job.node or 'its node'}",

@@ -350,6 +350,13 @@ def agent_outputs() -> Schema:
     }
 
 
+def agent_begin() -> Schema:
+    """Return the OpenAPI part of the outputs with which an attempt begins."""
+    return binary(
+        "A tar with names relative to /outputs; X-Labq-Attempt: whose they are.", "application/x-tar"
+    )
+
+
 def _asking(found: Schema, rows: Mapping[str, str]) -> Schema:
     """Return the route with parameters of its query: name -> what it says."""
     return found | {"parameters": [parts.query(name, text) for name, text in rows.items()]}

@@ -28,6 +28,8 @@ from labq_scheduler.snapshot import Snapshot
 #: Seconds until an image is ready that a node is asked for now; a guess: a pull of 10 GB at 1 Gbit/s takes 90 s, and to
 #: unpack it as long.
 IMAGE_TAKES = 300.0
+#: Seconds until outputs that are on their way have arrived: 10 GB over a network of 1 Gbit/s.
+OUTPUTS_TAKE = 90.0
 #: Held jobs that are thought of; of more, nothing is said.
 MOST_HELD = 1000
 
@@ -130,7 +132,7 @@ class Future:
             for job in jobs:
                 self._ends(self._lengths.end(job, self.now), (job,))
         for job in self._held.values():
-            at = max(job.not_before, job.spec.not_before)
+            at = self._may_start(job)
             if not job.spec.after and at > self.now:
                 self._at(at, lambda job=job: self._release(job))  # type: ignore[misc]
         for key, image in self._images.items():
@@ -179,11 +181,16 @@ class Future:
         for job in list(self._held.values()):
             if any(after.job in self._members for after in job.spec.after):
                 continue
-            at = max(job.not_before, job.spec.not_before)
+            at = self._may_start(job)
             if at <= self.now:
                 self._release(job)
             else:
                 self._at(at, lambda job=job: self._release(job))  # type: ignore[misc]
+
+    def _may_start(self, job: Job) -> float:
+        """Return when nothing but other jobs holds it back any more."""
+        outputs = 0.0 if job.outputs_due is None else self._begin + OUTPUTS_TAKE
+        return max(job.not_before, job.spec.not_before, outputs)
 
     def _release(self, job: Job) -> None:
         if self._held.pop(job.id, None) is not None:

@@ -14,7 +14,8 @@ class Ends:
 
     def __init__(self) -> None:
         """Begin knowing nothing."""
-        self._known: dict[str, tuple[int, float, float]] = {}
+        #: by job: version of its owner's history, when it began, when it was asked, and what the answer was
+        self._known: dict[str, tuple[int, float, float, float]] = {}
 
     def copy(self) -> Ends:
         """Return an independent copy."""
@@ -34,14 +35,15 @@ class Ends:
             return now + self.fresh(job, runtimes)
         version, began = runtimes.version(job.owner), job.started_at
         known = self._known.get(job.id)
-        if known is not None and known[0] == version and known[1] == began and known[2] > now:
-            return known[2]
+        if known is not None and known[:2] == (version, began) and known[2] <= now < known[3]:
+            return known[3]
         kind, limit = kind_of(job), job.spec.time
         safe = runtimes.estimate(kind, limit).safe
         end = began + runtimes.total(kind, limit, safe, now - began)
         if limit is not None and now >= began + limit:
             end = max(now, began + limit + job.grace)
-        self._known[job.id] = (version, began, end)
+        if limit is None or now + 1.0 < began + limit:  # in its last second the answer moves with the time
+            self._known[job.id] = (version, began, now, end)
         return end
 
     def fresh(self, job: Job, runtimes: Estimator) -> float:

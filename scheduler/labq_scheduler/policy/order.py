@@ -81,7 +81,8 @@ class Line:
         ]
         kinds = list(zip(columns.typical, columns.limit, columns.doublings, strict=True))
         small = {
-            kind: weights.small * (1.0 - _size(min(expected(kind[0]), kind[1]), kind[2])) for kind in set(kinds)
+            kind: weights.small * (1.0 - _size(min(expected(kind[0]), kind[1]), kind[2]))
+            for kind in set(kinds)
         }
         #: by class: what smallness adds
         self._small = [small[kind] for kind in kinds]

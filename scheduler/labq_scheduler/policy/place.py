@@ -4,15 +4,20 @@ Among the nodes that have its image and room for it now:
     1. the model that it prefers
     2. the smallest sufficient card: keep big cards for those who need them
     3. the fewest GPUs of the node: keep large nodes whole
-    4. the least left free on the node: fill nodes up
-    5. the fewest free cores, for jobs without GPUs
-    6. the name, so that the result is deterministic
+    4. several GPUs that are near each other, where drivers tell (policy/near.py)
+    5. the least left free on the node: fill nodes up
+    6. the fewest GPUs that are near each other torn apart
+    7. the fewest free cores, for jobs without GPUs
+    8. the name, so that the result is deterministic
+Which GPUs of a node it would be, and how near these are: ``Room.fit``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from labq.neighbours import in_words
+from labq_scheduler.policy.near import together, torn
 from labq_scheduler.policy.reserve import Reservation
 from labq_scheduler.policy.room import Fit, Room, preference
 from labq_scheduler.policy.shape import Shape
@@ -46,18 +51,34 @@ def place(
     if best is None:
         return None
     passed = f", passing job {reservation.job.id} without delaying it" if reservation is not None else ""
-    return best[1], best[2], f"{best[1]} has room for it{passed}"
+    return best[1], best[2], f"{best[1]} has room for it{_how_near(rooms[best[1]], best[2])}{passed}"
 
 
 def _rank(shape: Shape, room: Room, fit: Fit) -> tuple[float | str, ...]:
-    prefers = largest = untouched = 0
+    prefers = largest = untouched = apart = broken = 0
     if fit.gpus:
-        taken = {hold.uuid for hold in fit.gpus}
+        taken = frozenset(hold.uuid for hold in fit.gpus)
         largest = max(room.sizes[uuid] for uuid in taken)
-        untouched = sum(1 for uuid in taken if not room.sharers.get(uuid))
+        whole = [uuid for uuid in taken if not room.sharers.get(uuid)]
+        untouched = len(whole)
         if shape.gpus.models:
             cards = [gpu.model for gpu in room.node.gpus if gpu.uuid in taken]
             prefers = max(preference(shape.gpus, model) for model in cards)
+        near = room.node.near
+        if near.groups:
+            apart = -together(near, tuple(hold.uuid for hold in fit.gpus))
+            if whole:
+                left = frozenset(
+                    uuid for uuid in room.gpus if uuid not in taken and not room.sharers.get(uuid)
+                )
+                broken = torn(near, taken, left)
     # a job without GPUs goes where few GPUs are: cores beside free GPUs are for GPU jobs
     size = len(room.node.gpus)
-    return prefers, largest, size, room.whole - untouched, room.cpus - fit.cpus, room.node.name
+    left_free = room.whole - untouched
+    return prefers, largest, size, apart, left_free, broken, room.cpus - fit.cpus, room.node.name
+
+
+def _how_near(room: Room, fit: Fit) -> str:
+    """Return a clause on GPUs that are near each other."""
+    words = in_words(together(room.node.near, tuple(hold.uuid for hold in fit.gpus)))
+    return f", on {len(fit.gpus)} GPUs {words}" if words else ""

@@ -14,10 +14,15 @@ from labq.gpu_request import GpuRequest, model_matches
 from labq.job import GpuHold, Job
 from labq.limits import Asks, resolve_cpus, resolve_memory
 from labq.node import Gpu, Node
+from labq_scheduler.policy.near import nearest
 from labq_scheduler.policy.shape import Shape
 
 #: Cores below which a difference is rounding of decimal fractions.
 EPSILON = 0.001
+#: Added to what is free on a GPU that nobody shares yet: more bytes than any card has.
+UNSHARED = 2**60
+#: What ranks a GPU for a request: the place of its model, its bytes, how full it is, its index.
+Row = tuple[int, int, int, int, Gpu]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,13 @@ class Room:
         return None if holds is None else Fit(holds, cpus, memory)
 
     def _fit_gpus(self, request: GpuRequest, avoid: frozenset[str]) -> tuple[GpuHold, ...] | None:
-        """Return GPUs: the preferred model, then the smallest card, then the fullest shared one, then the index."""
+        """Return GPUs: the preferred model, the smallest card, the fullest shared one, the nearest to each other.
+
+        Then by their index. Where the driver does not tell what is near, by index at once.
+        """
         if not request.count:
             return ()
-        found: list[tuple[int, int, int, int, Gpu]] = []
+        found: list[Row] = []
         for gpu in self.node.gpus:
             free = self.gpus.get(gpu.uuid)
             if free is None or gpu.uuid in avoid or not request.accepts(gpu.model, gpu.memory):
@@ -144,7 +152,7 @@ class Room:
             if request.share:
                 if free < request.share:
                     continue
-                rank = free if shared else free + 2**60
+                rank = free if shared else free + UNSHARED
             elif shared:
                 continue
             else:
@@ -155,7 +163,23 @@ class Room:
         found.sort(key=lambda row: row[:4])
         if request.count > 1:
             found = _same_model_first(found, request.count)
-        return tuple(GpuHold(row[4].uuid, request.share) for row in found[: request.count])
+        if self.node.near.groups and len(found) > request.count:
+            uuids = self._nearest(found, request, avoid)
+        else:
+            uuids = tuple(row[4].uuid for row in found[: request.count])
+        return tuple(GpuHold(uuid, request.share) for uuid in uuids)
+
+    def _nearest(self, found: list[Row], request: GpuRequest, avoid: frozenset[str]) -> tuple[str, ...]:
+        """Return the GPUs that are nearest to each other, of those that are as good in every other way."""
+        edge = found[request.count - 1][:3]
+        sure = [row[4].uuid for row in found[: request.count] if row[:3] < edge]
+        pool = [row[4].uuid for row in found if row[:3] == edge]
+        count = request.count - len(sure)
+        if count == len(pool) or (request.share and edge[2] < UNSHARED):
+            return (*sure, *pool[:count])
+        seen = avoid.union(sure, pool)
+        others = [uuid for uuid in self.gpus if uuid not in seen and not self.sharers.get(uuid)]
+        return (*sure, *nearest(self.node.near, sure, pool, others, count))
 
     def _where(self, uuid: str) -> dict[str, int] | None:
         return self.gpus if uuid in self.gpus else self.outside if uuid in self.outside else None
@@ -174,9 +198,7 @@ def preference(request: GpuRequest, model: str) -> int:
     return 0
 
 
-def _same_model_first(
-    found: list[tuple[int, int, int, int, Gpu]], count: int
-) -> list[tuple[int, int, int, int, Gpu]]:
+def _same_model_first(found: list[Row], count: int) -> list[Row]:
     """Prefer ``count`` cards of one model: a job slows to the slowest of unlike cards."""
     models: dict[str, int] = {}
     for row in found:

@@ -80,6 +80,9 @@ def why_held(job: Job, snapshot_now: float, dependencies: Mapping[str, JobState 
         if state not in enough:
             word = "end" if dependency.any_end else "succeed"
             return f"it waits for job {dependency.job} to {word} (now {state or 'unknown'})"
+    if job.outputs_due is not None:
+        node = next((run.node for run in job.attempts if run.number == job.outputs_due), "its node")
+        return f"what attempt {job.outputs_due} left in /outputs is still on its way from {node}; it goes on with that"
     at = max(job.not_before, job.spec.not_before)
     if at > snapshot_now:
         if job.attempts:

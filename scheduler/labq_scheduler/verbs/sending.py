@@ -1,13 +1,16 @@
-"""Sending: may this agent send that file? What its node holds or held, and the logs of what it built."""
+"""Sending: may this agent send that file? What its node holds or held, and the logs of what it built; and what it is sent."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from labq.errors import NotAllowedError
+from labq.earlier_outputs import earlier_outputs
+from labq.errors import NotAllowedError, NotFoundError
 from labq.job import Job
 from labq.node import AGENT_PREFIX
 from labq.store import Person
+from labq_scheduler.files.outputs import pieces_of_file, tar_of_directory
 from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.show import find
 
@@ -51,6 +54,21 @@ def require_log_sender(lab: Lab, agent: Person, path: str) -> None:
     node = _node_of(agent)
     if node is not None and not re.fullmatch(rf".+@{re.escape(node)}-\d+", name):
         raise NotAllowedError(f"log {path[:200]!r} is not of {node}", "an agent sends logs of its own builds")
+
+
+def earlier(lab: Lab, job_id: str, number: int) -> tuple[int, Iterator[bytes], int | None]:
+    """Return with which earlier attempt's outputs an attempt begins, as a tar, and its bytes as far as they are known.
+
+    Raises:
+        NotFoundError: with none, or there is no such job.
+    """
+    found = earlier_outputs(find(lab, job_id), number, lab.files.outputs / job_id)
+    if found is None:
+        raise NotFoundError(f"attempt {number} of job {job_id} begins with an empty /outputs")
+    run, path = found
+    if path.is_dir():
+        return run.number, tar_of_directory(path), None
+    return run.number, pieces_of_file(path), path.stat().st_size
 
 
 def _node_of(agent: Person) -> str | None:

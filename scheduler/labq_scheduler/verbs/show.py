@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from labq.earlier_outputs import earlier_outputs
 from labq.errors import NotAllowedError, NotFoundError
 from labq.ids import check_job_id, sort_key
 from labq.job import Job
 from labq.links import grafana_job
 from labq.states import JobState
 from labq.store import Person
+from labq.units import about_bytes
 from labq.wire import job_view
 from labq_scheduler.verbs import outlook
 from labq_scheduler.verbs.lab import Lab
@@ -114,12 +117,22 @@ def sentence(lab: Lab, job: Job) -> str:
         case JobState.QUEUED:
             return lab.board.why(job.id) or "it is next to be considered"
         case JobState.STARTING:
-            return f"its container is being made on {job.node}"
+            found = earlier_outputs(job, job.attempt, lab.files.outputs / job.id)
+            begins = (
+                ""
+                if found is None
+                else f", with what attempt {found[0].number} left in /outputs{_size(found[1])}"
+            )
+            return f"its container is being made on {job.node}{begins}"
         case JobState.STOPPING if job.stop is not None:
             whom = f" for job {job.stop.for_job}" if job.stop.for_job else ""
             return f"it is being stopped on {job.node}{whom}, asked by {job.stop.by}"
         case _:
             return f"it runs on {job.node}"
+
+
+def _size(outputs: Path) -> str:
+    return f" ({about_bytes(outputs.stat().st_size)})" if outputs.is_file() else ""
 
 
 def counts(jobs: Sequence[Job]) -> dict[str, int]:

@@ -87,6 +87,35 @@ def _never_stopped(row: TraceJob) -> TraceJob:
     return replace(row, spec=replace(row.spec, preemptible=False))
 
 
+@st.composite
+def _returning(draw: st.DrawFn) -> list[TraceJob]:
+    """Return equal jobs of one person that yield, and jobs of others that have them stopped."""
+    rows = []
+    for number in range(draw(st.integers(8, 50))):
+        yields = draw(st.booleans())
+        spec = JobSpec(
+            image="simulated", gpus=GpuRequest(1 if yields else draw(st.integers(1, 2))), cpus=0.1, memory=2**20,
+            preemptible=yields, priority="low" if yields else draw(st.sampled_from(PRIORITIES[:3])),
+        )  # fmt: skip
+        rows.append(
+            TraceJob(
+                str(number), "a" if yields else draw(st.sampled_from("bc")), float(draw(st.integers(0, 400))),
+                float(draw(st.integers(20, 60))), spec.gpus.count, (), LIMIT, spec=spec,
+            )
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: row.submitted)
+
+
+@settings(deadline=None, max_examples=150)
+@given(_returning())
+def test_who_comes_back_to_the_head_of_a_line_does_not_make_those_behind_wait_anew(
+    trace: list[TraceJob],
+) -> None:
+    rules = Rules(bound=BOUND, preempt_after=40.0, preempt_protect=5.0)
+    nodes = [make_node("n1", gpus=2)]
+    assert not _too_late(Replay(nodes, rules, Fixed(LIMIT), grace=GRACE, every=5.0).run(trace))
+
+
 @settings(deadline=None, max_examples=40)
 @given(_trace(), st.sampled_from([1.0, 1e6]))
 def test_what_is_promised_is_kept(trace: list[TraceJob], estimate: float) -> None:

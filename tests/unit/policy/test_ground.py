@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from builders import GB, make_job, make_node
+import pytest
+from builders import GB, holding_job, make_job, make_node
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -18,6 +19,7 @@ from labq.node import Node
 from labq.states import JobState
 from labq_scheduler.decide import decide
 from labq_scheduler.pending import Pending
+from labq_scheduler.policy.ends import Ends
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.outside import Outside
 from labq_scheduler.policy.rules import Caps, Rules
@@ -176,3 +178,13 @@ class Lab(RuleBasedStateMachine):
 
 Lab.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestDecisionsWithAndWithoutAMemory = Lab.TestCase
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(90_000.0, 500.0), (600.5, 500.0), (599.5, 599.9), (10.0, 599.0)]
+)
+def test_an_end_that_was_expected_by_a_clock_that_was_ahead_is_forgotten(first: float, then: float) -> None:
+    job, runtimes = holding_job("1", "n0", "n0-0", started_at=0.0, time=600.0), Runtimes()
+    remembered = Ends()
+    remembered.expected(job, runtimes, first)
+    assert remembered.expected(job, runtimes, then) == Ends().expected(job, runtimes, then)

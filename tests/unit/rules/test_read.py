@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -101,6 +102,29 @@ def test_a_file_that_is_nested_without_end_is_refused_not_followed() -> None:
     for depth in (100, 300, 330, 400, 480, 500, 1000, 10_000):
         error = refused("[weights]\nshare = " + "[" * depth + "]" * depth)
         assert "is not a number" in error.what or "nested too deeply" in error.what
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "[1, {a = 0b" + "1" * 20_000 + "}]"])
+@pytest.mark.parametrize(
+    "before", ["[weights]\nshare", "\nweights", "[[reservation]]\nnodes", "[passing]\nrule"]
+)
+def test_a_number_that_python_cannot_even_print_is_a_mistake_like_others(before: str, number: str) -> None:
+    error = refused(f"{before} = {number}")
+    assert error.what == "rules.toml:2: a number is out of range"
+    assert error.details["line"] == 2
+
+
+@pytest.mark.parametrize("before", ["[weights]\n{}b = 1", "\n[{}b]"])
+def test_a_key_of_very_many_parts_is_refused_before_anybody_waits_for_it(before: str) -> None:
+    assert refused(before.format("a." * 400_000)).what == "rules.toml:2: a key has too many parts"
+
+
+def test_a_list_of_very_many_people_is_read_in_a_moment() -> None:
+    people = ", ".join(f'"p.{number}"' for number in range(60_000))
+    began = process_time()
+    said = read(f"[groups.g]\nmembers = [{people}]  # {'.' * 200}")
+    assert len(said.value("groups", "g", "members")) == 60_000
+    assert process_time() - began < 10  # it took minutes when each item counted the lines before it
 
 
 def test_an_empty_file_says_nothing() -> None:
