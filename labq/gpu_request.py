@@ -25,6 +25,8 @@ _SIZE = re.compile(r"^\d+(?:[kmgt]i?b|[kmg])$")
 _HELP = "write 2, a100:2, 24GB+, 24GB+:2, 'a100|h100:4', 'a100|h100,40GB+:2', share:8GB or 0"
 #: The largest machine on sale has 16 or 72; more than this in one job is a slip of the finger.
 MAX_COUNT = 1024
+#: Alternatives in one request; there are not so many kinds of cards in a lab, and each decision compares them all.
+MAX_MODELS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,10 @@ def parse_gpus(text: str | int) -> GpuRequest:
 
 def _models(text: str, whole: str | int) -> tuple[str, ...]:
     models = tuple(text.split("|"))
+    if len(models) > MAX_MODELS:
+        raise BadInputError(
+            f"a GPU request with {len(models)} models is not legal", f"name at most {MAX_MODELS}; {_HELP}"
+        )
     for model in models:
         if _SIZE.match(model):  # before the form of a model: 24g would be one
             raise _bad(whole, f"{model!r} is a size: write {model}+ for 'at least'")

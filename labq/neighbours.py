@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-#: More GPUs than that are on no machine of today (16), nor looked at: who places jobs compares pairs.
-MOST_GPUS = 32
-_MOST_GROUPS = MOST_GPUS * (MOST_GPUS - 1) // 2
+#: Machines have up to 16 GPUs; of one with more nothing is known, so that no node can make the comparing of sets slow.
+MOST_GPUS = 16
+#: Groups of one kind that are believed; a DGX-1, whose NVLinks are the oddest, has 6.
+_MOST_GROUPS = 64
 
 
 class Tie(StrEnum):
@@ -83,7 +84,11 @@ class Neighbours:
             if not isinstance(said, list) or len(said) > _MOST_GROUPS:
                 return Neighbours()
             for group in said:
-                if not isinstance(group, list) or not all(isinstance(uuid, str) for uuid in group):
+                if (
+                    not isinstance(group, list)
+                    or len(group) > MOST_GPUS
+                    or not all(isinstance(uuid, str) for uuid in group)
+                ):
                     return Neighbours()
                 # each once, in the order of the node's GPUs: the same picture is the same value
                 names = set(group)

@@ -181,7 +181,7 @@ _ROWS: tuple[Field, ...] = (
     Field("mounts", values.mounts, lambda v: [str(m) for m in v], "array", "/host/path:/container/path[:ro|:rw]",
           "Directory of the node to mount (ro unless :rw); the site allows which."),
     Field("priority", lambda v: values.choice(v, PRIORITIES, "priority"), _same, "string", ", ".join(PRIORITIES),
-          "Priority class."),
+          "Priority class: a better one goes before all that are worse. The rules of a lab may keep some for some people."),
     Field("after", values.dependencies, lambda v: [str(d) for d in v], "array", "1042, or any:1042",
           "Start only when that job succeeded (any: ended)."),
     Field("not_before", values.moment, values.write_moment, "string", "2026-12-01T22:00:00Z (flags also take 2h)",

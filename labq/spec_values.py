@@ -26,6 +26,8 @@ _MOMENT = re.compile(
 )
 #: 2200-01-01 in seconds since the epoch: a later start is a slip of the finger.
 LAST_MOMENT = 7_258_118_400
+#: Every decision looks at them, for each node or each job: a list of thousands, made by a program gone mad, would stop the lab.
+MOST_CONSTRAINTS, MOST_DEPENDENCIES = 256, 1000
 #: Docker starts no container with less.
 LEAST_MEMORY = 6 * 2**20
 #: The kernel takes no longer argument or variable (MAX_ARG_STRLEN), its name included.
@@ -76,6 +78,12 @@ def items(raw: Any, what: str) -> list[str]:
         str(item) if isinstance(item, int) and not isinstance(item, bool) else text(item, what)
         for item in found
     ]
+
+
+def _at_most(most: int, found: list[str], what: str, instead: str) -> list[str]:
+    if len(found) > most:
+        raise BadInputError(f"{len(found)} {what} are too many", f"write at most {most}; {instead}")
+    return found
 
 
 def whole(raw: Any, low: int, high: int, what: str) -> int:
@@ -243,7 +251,9 @@ def mounts(raw: Any) -> tuple[Mount, ...]:
 def dependencies(raw: Any) -> tuple[Dependency, ...]:
     """Return dependencies from texts ``1042`` or ``any:1042``."""
     found = []
-    for item in items(raw, "dependency"):
+    for item in _at_most(
+        MOST_DEPENDENCIES, items(raw, "dependency"), "jobs to wait for", "wait for an array by its id"
+    ):
         any_end = item.startswith("any:")
         found.append(Dependency(check_job_id(item.removeprefix("any:")), any_end))
     return tuple(dict.fromkeys(found))
@@ -276,6 +286,7 @@ def write_moment(at: float) -> str:
 def constraints(raw: Any) -> tuple[str, ...]:
     """Return node constraints."""
     found = items(raw, "node constraint")
+    _at_most(MOST_CONSTRAINTS, found, "node constraints", "a label says the same of many nodes: rack=a")
     for item in found:
         if not _CONSTRAINT.match(item):
             raise BadInputError(f"node constraint {item!r} is not legal", "write n1, !n2, rack=a or rack!=b")

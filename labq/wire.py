@@ -145,6 +145,7 @@ def node_view(
     state = "up" if node.takes_work(now) else "drained" if node.alive and node.drained else "lost"
     if node.alive and state == "lost":
         state = "silent"
+    slots = {gpu.uuid: gpu.slot for gpu in node.gpus}
     return {
         "name": node.name,
         "state": state,
@@ -160,6 +161,10 @@ def node_view(
         "facts": dict(node.facts),
         "jobs": [job.id for job in jobs if job.state in HOLDING],
         "gpus": [gpu_view(node, index, readings, holders) for index in range(len(node.gpus))],
+        "near": {
+            tie: [[slots[uuid] for uuid in group] for group in groups]
+            for tie, groups in node.near.among(slots).to_wire().items()
+        },
     }
 
 

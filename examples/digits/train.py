@@ -136,7 +136,9 @@ def main():
         took = time.monotonic() - began
         print(f"epoch {len(history):2}/{EPOCHS}  loss {loss:.4f}  accuracy {accuracy:.4f}  {took:.2f} s", flush=True)
         if stop_asked:
-            np.savez(checkpoint, history=json.dumps(history), **model)
+            # Beside it and renamed: killed while it saves, it leaves no half of a checkpoint.
+            np.savez(OUTPUT / "new.npz", history=json.dumps(history), **model)
+            (OUTPUT / "new.npz").replace(checkpoint)
             print(f"asked to stop: saved {checkpoint}", flush=True)
             return 143
 

@@ -83,6 +83,7 @@ def _help_texts() -> dict[str, str]:
     from labq.spec import FIELDS
 
     texts = {row.name: f"{row.help} Form: {row.form}.".replace("%", "%%") for row in FIELDS}
+    texts |= {row.name: row.help for row in FIELDS if row.json_type == "boolean"}  # a switch has no form
     texts["env"] += " NAME alone takes the value from your environment."
     texts["secrets"] += " NAME=FILE takes it from a file."
     texts["not_before"] = texts["not_before"].replace(" (flags also take 2h)", " or 2h from now")

@@ -7,7 +7,8 @@
 
 A trace is CSV (also .csv.gz) with the columns user, submit_s, duration_s, gpus, and maybe job_id, name, gpu_model, limit_s.
 Machines are NODESxGPUS[:MODEL[:MEMORY]], joined by commas. Policies: fifo, fifo-skip, easy-none, easy-pred, easy-oracle,
-mf-easy-pred, default (labq's own rules) and own (those of --rules). Scores are told against the first of --compare.
+mf-easy-pred, and labq's under its default rules (default), those in force (present; --history) or those of --rules (own).
+Scores are told against the first of --compare.
 Nothing is changed, and no job is run.
 """
 
@@ -28,7 +29,10 @@ _TEXTS = {
     ),
     "--add": ("MACHINES", "and once more with these added: 2x1:4090:24GB"),
     "--remove": ("MACHINES", "and once more without these: names of nodes, or 2x4:t4"),
-    "--rules": ("FILE", "rules that `own` follows; without it labq's defaults"),
+    "--rules": (
+        "FILE",
+        "rules that `own` follows; without it those in force (--history), else labq's defaults",
+    ),
     "--compare": ("POLICIES", "names with commas between; the first is what others are compared with"),
     "--since": ("WHEN", "with --history: jobs submitted since then: 90d (default), or an RFC 3339 time"),
     "--csv": ("FILE", "write the table there, for a spreadsheet"),

@@ -1,6 +1,7 @@
 """Say why a job waits, when it is expected to start, and what would start sooner.
 
-The range holds what four of five such jobs live to see; how it is made: docs/howto/when-it-starts.md.
+Of an array it tells of the first task that waits. The range holds what four of five such jobs live to see; how it is
+made: docs/howto/when-it-starts.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def run(options: Any) -> int:
     if options.json:
         terminal.print_json(answer)
     else:
-        print(clean(str(answer.get("why") or f"job {answer['id']} is {answer['state']}")))
+        which = "" if answer["id"] == options.id else f"job {answer['id']}: "
+        print(which + clean(str(answer.get("why") or f"job {answer['id']} is {answer['state']}")))
         for line in lines(answer, now()):
             print(line)
     return 0

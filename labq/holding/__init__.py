@@ -7,8 +7,9 @@ Prometheus; both must never disagree, and components do not import each other: s
 Must not live here: Redis, HTTP, decisions. The client never imports this package.
 
 samples.py     what the driver says of a GPU and its processes (values)
-nvml.py        asks the driver; with nvml_questions.py the only importer of pynvml
+nvml.py        asks the driver; with nvml_questions.py and nvml_near.py the only importer of pynvml
 nvml_questions.py  single questions, and what is asked instead where a driver does not know one
+nvml_near.py       questions about GPUs two by two: NVLink, PCIe switches, processors
 process_rows.py    which of the driver's rows about processes can be believed (pure)
 watch.py       a thread for each GPU, so that one that hangs silences nobody
 facts.py       what /proc, an engine and the queue say (values); who is named, and by which rule

@@ -1,4 +1,4 @@
-"""NVIDIA's driver through NVML. With nvml_questions.py the only importer of pynvml.
+"""NVIDIA's driver through NVML. With nvml_questions.py and nvml_near.py the only importer of pynvml.
 
 A driver may answer each single question with an error, may lose a GPU, may be reloaded, and may hang. So every
 question is asked alone and its failure stays with that one value; an error of the GPU itself becomes words, never an
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pynvml
 
 from labq.clock import monotonic, now
-from labq.holding import process_rows
+from labq.holding import nvml_near, process_rows
 from labq.holding.nvml_questions import (
     Questions,
     address,
@@ -119,6 +119,18 @@ class Nvml:
         pci = ask("nvmlDeviceGetPciInfo", card)
         minor = ask("nvmlDeviceGetMinorNumber", card)
         return "" if pci is None else text(pci.busId), None if minor is None else int(minor)
+
+    def ties(self, gpus: Iterable[Gpu]) -> nvml_near.Ties:
+        """Return which whole GPUs are near each other; instances reach nobody. May block for as long as the driver does."""
+        cards = {}
+        for gpu in gpus:
+            if gpu.instance is not None:
+                continue
+            try:
+                cards[gpu.uuid] = self._device(gpu).handle
+            except pynvml.NVMLError as error:
+                self._after(error, gpu)
+        return nvml_near.ties(cards)
 
     def sample(self, gpu: Gpu) -> GpuSample:
         """Return what changes by the second. May block for as long as the driver does."""

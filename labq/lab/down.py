@@ -23,7 +23,7 @@ def stop(data_dir: Path, report: Callable[[str], None]) -> int:
         process.alive() for process in (found.supervisor, *found.children.values())
     )
     if found is None or not running:
-        report(f"labq does not run here (data directory {data_dir})")
+        report(f"labq does not run here (data directory {data_dir}; another: labq down --data-dir DIR)")
         return 0
     jobs = _jobs_here(found.server, data_dir)
     if found.supervisor.alive():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from labq.lab.plan import Plan
 from labq.settings import config_path, read_config, write_config
@@ -62,10 +63,19 @@ def _keep(path: Path, token: str, person: Person) -> None:
     new.replace(path)
 
 
-def configure(plan: Plan, person: Person, token: str, env: Mapping[str, str]) -> list[str]:
+def configure(
+    plan: Plan, person: Person, token: str, env: Mapping[str, str], known: Callable[[str], bool]
+) -> list[str]:
     """Let the person's client find this lab; return lines that say how, when it cannot by itself.
 
     The configuration file is written when there is none or when it is this lab's; another is left alone.
+
+    Args:
+        plan: what runs.
+        person: whose client it is.
+        token: theirs.
+        env: the environment.
+        known: whether this lab knows a token: the file may name an earlier lab at the same address.
     """
     values = {"server": plan.server, "token": token}
     own = plan.data_dir / "config.toml"
@@ -74,9 +84,9 @@ def configure(plan: Plan, person: Person, token: str, env: Mapping[str, str]) ->
     if not path.exists() or _is_ours(path, plan, token):
         kept = read_config(path) if path.exists() else {}
         _write(path, {**kept, **values}, plan, person)
-    elif read_config(path).get("server") != plan.server:
+    elif not _leads_here(read_config(path), plan, known):
         return [
-            f"your configuration {path} names another lab; to use this one in a shell:",
+            f"your configuration {path} names another lab, or one that was here before; to use this one in a shell:",
             f"  export LABQ_CONFIG={own}",
         ]
     if env.get("LABQ_SERVER", plan.server) != plan.server or env.get("LABQ_TOKEN", token) != token:
@@ -84,6 +94,10 @@ def configure(plan: Plan, person: Person, token: str, env: Mapping[str, str]) ->
             "LABQ_SERVER or LABQ_TOKEN in your shell name another lab; to use this one: unset LABQ_SERVER LABQ_TOKEN"
         ]
     return []
+
+
+def _leads_here(config: Mapping[str, Any], plan: Plan, known: Callable[[str], bool]) -> bool:
+    return config.get("server") == plan.server and known(str(config.get("token", "")))
 
 
 def _home_of(person: Person, env: Mapping[str, str]) -> Mapping[str, str]:

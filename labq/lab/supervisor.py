@@ -81,7 +81,8 @@ class Supervisor:
         from labq.store import Store
 
         person = invoker(os.environ, os.getuid(), os.getgid())
-        token, node_token = admit(Store(redis_url), plan, person)
+        store = Store(redis_url)
+        token, node_token = admit(store, plan, person)
         env = child_environment(plan, redis_url, node_token, os.environ)
         if os.getuid() != 0:
             env.setdefault("LABQ_RUN_DIR", str(plan.data_dir / "run"))  # /run is root's
@@ -94,7 +95,9 @@ class Supervisor:
             return
         if plan.notify:  # nobody waits for it: jobs run without it
             self._begin("notifier", [sys.executable, "-m", "labq_scheduler.notify"], env)
-        hints = configure(plan, person, token, os.environ)
+        hints = configure(
+            plan, person, token, os.environ, lambda other: store.people.whose(other) is not None
+        )
         for line in welcome(plan, _node(client, plan.node) or {}, hints):
             self._report(line)
         client.close()

@@ -60,9 +60,11 @@ def _whole(raw: Any, low: int, high: int, more: str = "") -> int:
 
 
 def duration(raw: Any) -> float:
-    """Return seconds, more than 0."""
+    """Return seconds, more than 0. A number alone is refused: ``bound = 7`` is meant in days and would be seconds."""
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise BadInputError(f"{quoted(raw)} is not a duration", 'write it like "30m", "6h" or "14d"')
+    if re.fullmatch(r"-?\d+(\.\d+)?", str(raw).strip()):
+        raise BadInputError(f"{quoted(raw)} has no unit", 'write it with one, like "30m", "6h" or "14d"')
     return parse_duration(raw)
 
 

@@ -26,15 +26,13 @@ from labq.spec import JobSpec
 from labq.states import FINAL, HOLDING, JobState
 from labq.store import Event, Store
 from labq.store.events import id_key
-from labq_scheduler.decide import decide
-from labq_scheduler.decisions import Decisions
 from labq_scheduler.dependencies import Dependencies, Past
+from labq_scheduler.explaining import Explaining
 from labq_scheduler.learning import Learning, PastRuns
 from labq_scheduler.pending import Pending
-from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.outside import outside_use
 from labq_scheduler.policy.rules import Rules, RulesNow
-from labq_scheduler.policy.why import why_held, why_waiting
+from labq_scheduler.policy.why import why_held
 from labq_scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -43,8 +41,6 @@ log = logging.getLogger(__name__)
 KEEP_ENDED, KEEP_ENDED_SECONDS = 5000, 86400.0
 #: Specs of equal text are parsed and kept once.
 SPEC_CACHE = 4096
-#: Seconds between two times that reasons why jobs wait are worked out, while somebody asks for them.
-EXPLAIN_EVERY = 1.0
 #: Seconds for which the first jobs wait for the records to say how long jobs run.
 RECORDS_WAIT = 2.0
 _FIELDS_WITHOUT_REPLACE = frozenset({"v", "spec"})
@@ -69,15 +65,13 @@ class Board:
             runs: asks the records how long jobs ran; None = there are none.
         """
         self._store = store
-        self._rules = rules
         #: what each person is charged; it may ask the board, and must not fail
         self.usage: Callable[[float], Mapping[str, float]] = lambda at: {}
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}
         self._learning = Learning(runs)
-        self._explained: tuple[Snapshot, Decisions] | None = None
-        self._explained_at, self._ground = -1e9, Ground()
-        self._explaining = threading.Lock()
+        #: what would be decided now
+        self.explanation = Explaining(self.snapshot, rules)
         self._pending = Pending(self._learning.runtimes)
         self._held: OrderedDict[str, Job] = OrderedDict()
         self._holding: dict[str, dict[str, Job]] = {}
@@ -170,28 +164,19 @@ class Board:
         held = self.why_held(job, now())
         if held:
             return held
-        snapshot, decisions = self.explanation()
+        explanation = self.explanation()
         with self._lock:
             key = self._pending.key_of(job_id)
             first = self._pending.first(key) if key is not None else None
             head = self.jobs.get(first or job_id)
-        if key is None or head is None or key not in snapshot.queue.keys:
+        text = explanation.why(key, head) if key is not None and head is not None else None
+        if text is None or head is None:
             return "it is next to be considered"
-        text = why_waiting(key, head, snapshot, decisions)
         return text if head.id == job_id else f"job {head.id}, which asks for the same, is before it: {text}"
 
     def why_held(self, job: Job, at: float) -> str | None:
         """Return why a job may not start yet, whatever is free; None when nothing holds it back. May ask Redis."""
         return why_held(job, at, self._dependencies.states([job]))
-
-    def explanation(self) -> tuple[Snapshot, Decisions]:
-        """Return what would be decided now: a second old at most."""
-        with self._explaining:  # one thread works it out, the others wait for that
-            if self._explained is None or monotonic() - self._explained_at > EXPLAIN_EVERY:
-                snapshot = self.snapshot(now())
-                self._explained = snapshot, decide(snapshot, self._rules(), self._ground)
-                self._explained_at = monotonic()
-            return self._explained
 
     def snapshot(self, at: float) -> Snapshot:
         """Return what a decision at ``at`` sees; jobs whose time has come leave the held ones."""

@@ -25,7 +25,7 @@ FOREIGN = {
         "worker/labq_worker/engine_errors.py",
         "labq/holding/engines.py",
     ),
-    "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py"),
+    "pynvml": ("labq/holding/nvml.py", "labq/holding/nvml_questions.py", "labq/holding/nvml_near.py"),
     "sqlalchemy": ("scheduler/labq_scheduler/records/",),
     "fastapi": ("scheduler/labq_scheduler/api/",),
     "slack_sdk": ("scheduler/labq_scheduler/notify/slack",),

@@ -14,8 +14,8 @@ from support.waiting import wait_for
 SMALL = ("--image", BUSYBOX, "--cpus", "0.1", "--memory", "32MB")
 #: Counts steps; on SIGTERM it saves where it is. Its first run never ends by itself, the next one soon does.
 WORK = """
-step=0; [ -e /scratch/checkpoint ] && step=$(cat /scratch/checkpoint) && echo "resumed at $step"
-trap 'echo $step > /scratch/checkpoint; echo "saved $step"; exit 143' TERM
+step=0; [ -e /outputs/checkpoint ] && step=$(cat /outputs/checkpoint) && echo "resumed at $step"
+trap 'echo $step > /outputs/checkpoint; echo "saved $step"; exit 143' TERM
 while [ "$LABQ_ATTEMPT" = 1 ] || [ $step -lt 40 ]; do step=$((step + 1)); echo "step $step"; sleep 0.05; done
 echo "done at $step"
 """
@@ -25,17 +25,13 @@ echo "done at $step"
 def test_a_preempted_job_saves_its_work_comes_back_and_goes_on_where_it_was(
     make_lab: MakeLab, tmp_path: Path
 ) -> None:
-    scratch, rules = tmp_path / "scratch", tmp_path / "rules.toml"
-    scratch.mkdir()
+    rules = tmp_path / "rules.toml"
     rules.write_text('[preemption]\nprotect = "1s"\n')
-    settings = {"LABQ_MOUNTS": f"{scratch}:rw", "LABQ_RULES_FILE": str(rules), "LABQ_NODE": "n1"}
+    settings = {"LABQ_RULES_FILE": str(rules), "LABQ_NODE": "n1"}
     lab = make_lab("sim:2xRTX-4090-24GB", settings)
     lab.start_agent("n2", "sim:1xA100-80GB")
     busy = _submit(lab, "--gpus", "a100:1", "--", "sleep", "600")
-    low = _submit(
-        lab, "--gpus", "2", "--preemptible", "--priority", "low", "--mount", f"{scratch}:/scratch:rw",
-        "--", "sh", "-c", WORK,
-    )  # fmt: skip
+    low = _submit(lab, "--gpus", "2", "--preemptible", "--priority", "low", "--", "sh", "-c", WORK)
     wait_for(lambda: "step 3" in lab.labq("logs", low).stdout, 30, "it to work", hint=lab.logs)
     high = _submit(lab, "--gpus", "1", "--priority", "high", "--", "sh", "-c", "echo mine; sleep 2")
     assert lab.labq("wait", high).returncode == 0
@@ -46,7 +42,8 @@ def test_a_preempted_job_saves_its_work_comes_back_and_goes_on_where_it_was(
     assert f"for job {high}" in first["verdict"]
     assert first["node"] == other["node"] == shown["node"] == "n1"
     log = lab.labq("logs", low).stdout
-    saved = int((scratch / "checkpoint").read_text())
+    lab.labq("fetch", low, "--to", str(tmp_path / "out"))
+    saved = int((tmp_path / "out" / "checkpoint").read_text())
     assert saved >= 3
     assert f"resumed at {saved}" in log
     assert "done at" in log

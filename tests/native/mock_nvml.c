@@ -16,6 +16,9 @@
 //                            lines the processes share the use of the GPU evenly
 //   smgarbage GPU            rows that make no sense beside these    smnone GPU     no size is told, as some drivers do
 //   inithang                 nvmlInit blocks meanwhile
+//   nvlink GPU GPU           an active NVLink          nvswitch GPU             its links end at a switch
+//   nop2p GPU                does not say by what it reaches others; the links themselves answer still
+//   common GPU GPU LEVEL     their common ancestor, as in nvml.h, else N/A     cores GPU BITS    its processor's, else N/A
 //
 // Built with -DMOCK_STATE="FILE" -DMOCK_DRIVER="VERSION", it needs neither that variable nor a `driver` line: as the
 // library of an installed driver (support/gpu_packages.py).
@@ -70,7 +73,8 @@ struct gpu {
     unsigned index, util, celsius, milliwatt, remap[4], process_count, mps_count, sample_count;
     // -1: not available; `instance` -1: the whole card
     int fail, mig, instance, slowdown, margin;
-    bool hang, lost, no_memory, no_events, garbage, no_size;
+    bool hang, lost, no_memory, no_events, garbage, no_size, nvswitch, no_p2p;
+    uint64_t cores;
     struct process processes[MAX_PROCS], mps[MAX_PROCS];
     struct sample samples[MAX_PROCS];
 };
@@ -84,6 +88,9 @@ static struct {
     unsigned gpu_count, instance_count, xid_count;
     struct gpu gpus[MAX_GPUS], instances[MAX_GPUS];
     struct xid xids[MAX_XIDS];
+    // by index; `common` is one more than the level, 0: not available
+    bool linked[MAX_GPUS][MAX_GPUS];
+    unsigned char common[MAX_GPUS][MAX_GPUS];
 } state;
 static int users;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -138,6 +145,12 @@ static void read_line(const char *line) {
     if (!strcmp(word, "noevents")) gpu->no_events = true;
     if (!strcmp(word, "smgarbage")) gpu->garbage = true;
     if (!strcmp(word, "smnone")) gpu->no_size = true;
+    if (!strcmp(word, "nvswitch")) gpu->nvswitch = true;
+    if (!strcmp(word, "nop2p")) gpu->no_p2p = true;
+    if (!strcmp(word, "cores")) gpu->cores = n[0];
+    if (!strcmp(word, "nvlink") && n[0] < MAX_GPUS) state.linked[gpu->index][n[0]] = state.linked[n[0]][gpu->index] = true;
+    if (!strcmp(word, "common") && n[0] < MAX_GPUS)
+        state.common[gpu->index][n[0]] = state.common[n[0]][gpu->index] = n[1] + 1;
     if (!strcmp(word, "mig")) gpu->mig = n[0];
     if (!strcmp(word, "throttle")) gpu->throttle = n[0];
     if (!strcmp(word, "slowdown")) gpu->slowdown = n[0];

@@ -118,6 +118,52 @@ CARD_QUERY(nvmlDeviceGetMigDeviceHandleByIndex, (void *device, unsigned place, v
 QUERY(nvmlDeviceGetGpuInstanceId, (void *device, unsigned *id), if (gpu.instance < 0) return NOT_SUPPORTED; *id = gpu.instance)
 QUERY(nvmlDeviceGetDeviceHandleFromMigDeviceHandle, (void *device, void **card), *card = handle_of(gpu.index))
 
+// The same of two cards.
+#define PAIR_QUERY(name, parameters, ...) CARD_QUERY(name, parameters, { \
+    struct gpu other;                                                   \
+    if ((result = look(peer, &other))) return result;                   \
+    if (other.instance >= 0) return NOT_SUPPORTED;                      \
+    __VA_ARGS__;                                                        \
+})
+PAIR_QUERY(nvmlDeviceGetP2PStatus, (void *device, void *peer, unsigned what, unsigned *status), {
+    if (gpu.no_p2p || other.no_p2p || gpu.mig == 1 || other.mig == 1) return NOT_SUPPORTED;
+    bool linked = state.linked[gpu.index][other.index] || (gpu.nvswitch && other.nvswitch);
+    *status = what == 2 /* by NVLink */ && linked ? 0 : 5;
+})
+PAIR_QUERY(nvmlDeviceGetTopologyCommonAncestor, (void *device, void *peer, unsigned *level), {
+    if (!state.common[gpu.index][other.index]) return NOT_SUPPORTED;
+    *level = state.common[gpu.index][other.index] - 1;
+})
+CARD_QUERY(nvmlDeviceGetCpuAffinityWithinScope, (void *device, unsigned size, unsigned long *cores, unsigned scope), {
+    (void)scope;
+    if (!gpu.cores || !size) return NOT_SUPPORTED;
+    memset(cores, 0, size * sizeof *cores);
+    *cores = gpu.cores;
+})
+// Its links, in the order of the cards at their ends; the first of one at a switch ends there. Others are down.
+enum { LINKS = 12 };
+static int end_of(const struct gpu *gpu, unsigned link) {
+    if (gpu->nvswitch) return link ? -1 : MAX_GPUS;
+    for (unsigned i = 0; i < state.gpu_count; i++) if (state.linked[gpu->index][i] && !link--) return i;
+    return -1;
+}
+CARD_QUERY(nvmlDeviceGetNvLinkState, (void *device, unsigned link, unsigned *active), {
+    if (end_of(&gpu, 0) < 0) return NOT_SUPPORTED;
+    if (link >= LINKS) return INVALID;
+    *active = end_of(&gpu, link) >= 0;
+})
+CARD_QUERY(nvmlDeviceGetNvLinkRemotePciInfo_v2, (void *device, unsigned link, struct pci *pci), {
+    int end = link < LINKS ? end_of(&gpu, link) : -1;
+    if (end < 0) return INVALID;
+    *pci = (struct pci){.bus = end + 1, .id = end == MAX_GPUS ? 0x22A310DE : 0x268410DE};
+    snprintf(pci->bus_id, sizeof pci->bus_id, "00000000:%02X:00.0", end + 1);
+})
+CARD_QUERY(nvmlDeviceGetNvLinkRemoteDeviceType, (void *device, unsigned link, unsigned *type), {
+    int end = link < LINKS ? end_of(&gpu, link) : -1;
+    if (end < 0) return INVALID;
+    *type = end == MAX_GPUS ? 2 /* a switch */ : 0 /* a GPU */;
+})
+
 // Two calls: the first, with no room, is told how much there is; none is a success at once.
 static int list(struct process *from, unsigned there, unsigned *count, struct process *to) {
     unsigned room = *count;

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from labq import __version__
 from labq.clock import now
 from labq.errors import NotAllowedError, UnavailableError
+from labq.neighbours import Neighbours
 from labq.node import Gpu, Node
 from labq.sdnotify import Supervised
 from labq.store import Store
@@ -39,7 +40,7 @@ from labq_worker.retry import until_it_answers
 from labq_worker.runner import Runner
 from labq_worker.server import Server
 from labq_worker.shipping import Shipper
-from labq_worker.sim_gpus import PREFIX, simulated_gpus
+from labq_worker.sim_gpus import PREFIX, simulated_gpus, simulated_neighbours
 from labq_worker.timers import Timers
 
 log = logging.getLogger(__name__)
@@ -276,6 +277,7 @@ def _node(config: AgentConfig, gpus: tuple[Gpu, ...], info: EngineInfo, driver: 
         facts["driver"] = driver
     if any(gpu.simulated for gpu in gpus):
         facts["simulated"] = "its GPUs are made up (--gpus sim:…)"
+    simulated = config.gpus.startswith(PREFIX)
     return Node(
         name=config.name,
         cpus=config.cpus or float(info.cpus),
@@ -285,4 +287,5 @@ def _node(config: AgentConfig, gpus: tuple[Gpu, ...], info: EngineInfo, driver: 
         heartbeat=now(),
         version=__version__,
         facts=facts,
+        near=simulated_neighbours(config.gpus, config.name) if simulated else Neighbours(),
     )

@@ -20,7 +20,9 @@ from labq.holding.nvml import Nvml
 from labq.holding.reading import GpuReading
 from labq.holding.seal import SealKey
 from labq.holding.watch import GpuWatch
+from labq.neighbours import Neighbours
 from labq.store import Store
+from labq_worker.gpu_near import GpuNear
 from labq_worker.usage_meter import UsageMeter
 
 log = logging.getLogger(__name__)
@@ -57,8 +59,11 @@ class GpuUse:
             stamp_key: key of the docker.sock proxy's seals.
             write_every: seconds between two writings.
         """
-        self.watch = GpuWatch(Nvml(), INTERVAL)
+        nvml = Nvml()
+        self.watch = GpuWatch(nvml, INTERVAL)
         self.watch.start()
+        #: which GPUs are near each other
+        self.near = GpuNear(nvml, lambda: [each.gpu for each in self.watch.snapshot()])
         if not self.watch.wait_found(FIND):
             log.warning(
                 "the NVIDIA driver has not answered for %g s; going on without GPUs until it does", FIND
@@ -78,6 +83,7 @@ class GpuUse:
 
     def start(self) -> None:
         """Begin to look."""
+        self.near.start()
         self._containers.start()
         self._looking.start()
         self._writing.start()
@@ -94,9 +100,15 @@ class GpuUse:
                 return False
         return True
 
+    @property
+    def neighbours(self) -> Neighbours:
+        """Return which GPUs are near each other, as far as the driver has told."""
+        return self.near.known
+
     def stop(self) -> None:
         """Look once more and write the last rows; wait no longer than ``END`` for a Redis that hangs."""
         self._stop.set()
+        self.near.stop()
         if self._writing.ident is not None:
             self._writing.join(timeout=END)
             # An engine that hangs keeps the threads that ask it for its timeout.

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from labq.clock import monotonic, now
 from labq.errors import NotAllowedError, UnavailableError
 from labq.holding.reading import GpuReading
+from labq.neighbours import Neighbours
 from labq.node import Node
 from labq.store import Store
 from labq_worker.gpu_health import gpus_of, reading
@@ -28,6 +29,10 @@ class Use(Protocol):
     @property
     def readings(self) -> Sequence[GpuReading]:
         """Return the last look."""
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Return which GPUs are near each other."""
 
 
 class Heartbeat:
@@ -72,6 +77,7 @@ class Heartbeat:
             NotAllowedError: it was removed from the lab.
         """
         self._may_register()
+        self.node = replace(self.node, near=self._near())
         self._store.nodes.register(self.node, now=now(), readings=self._said())
 
     def start(self) -> None:
@@ -113,11 +119,19 @@ class Heartbeat:
                         log.warning("GPU %s (%s): %s", gpu.slot, gpu.uuid, gpu.fault)
                 self.node = replace(self.node, gpus=gpus)
                 self.register()
+        if self._near() != self.node.near:
+            self.register()
         if not self._store.nodes.heartbeat(self.node.name, self._said(), now=now()):
             self._may_register()
             log.warning("the store does not know this node as alive: registering again")
             self._before_registering()
             self.register()
+
+    def _near(self) -> Neighbours:
+        """Return what the driver told; of GPUs that are made up it was said at the start."""
+        if self._use is None:
+            return self.node.near
+        return self._use.neighbours.among([gpu.uuid for gpu in self.node.gpus])
 
     def _said(self) -> dict[str, Any]:
         """Return what is known of the GPUs now. One that is missing there is, for the queue, one not looked at."""

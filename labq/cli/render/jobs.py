@@ -104,4 +104,4 @@ def jobs_table(
 
 def more_line(shown: int, total: int) -> str:
     """Return the line that says that there are more; "" when there are none."""
-    return f"{total - shown} more: labq ls --limit 0\n" if total > shown else ""
+    return f"{total - shown} more: the same with --limit 0\n" if total > shown else ""

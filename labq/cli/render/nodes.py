@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_TIES = {"nvlink": "joined by NVLink", "switch": "on one PCIe switch", "numa": "on one NUMA node"}
 _COLOURS = {"up": "green", "drained": "yellow", "silent": "yellow", "lost": "red"}
 
 
@@ -56,6 +57,7 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
     free = sum(1 for gpu in gpus if gpu_state(gpu) == "free")
     simulated = " (simulated)" if all(gpu.get("simulated") for gpu in gpus) else ""
     lines.append(f"  GPUs{simulated}: {free} free of {len(gpus)}")
+    lines += _near(node.get("near") or {})
     rows = [
         [f"  {g.get('slot', g['index'])}", model(g), about_bytes(g.get("memory") or 0), gpu_state(g), jobs(g)]
         for g in gpus
@@ -65,6 +67,23 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
         + "\n"
         + table(["  #", "MODEL", "MEMORY", "STATE", "JOBS"], rows, width, shrink=[4, 1])
     )
+
+
+def _near(near: Mapping[str, Any]) -> list[str]:
+    """Return a line for each way in which GPUs are near each other: ``joined by NVLink: 0-3, 4-7``."""
+    return [
+        f"  {words}: {', '.join(_slots([clean(str(slot)) for slot in group]) for group in near[tie])}"
+        for tie, words in _TIES.items()
+        if near.get(tie)
+    ]
+
+
+def _slots(slots: Sequence[str]) -> str:
+    """Return ``0-3`` for slots in a row, else ``0+2``."""
+    numbers = [int(slot) for slot in slots if slot.isdecimal()]
+    if len(numbers) == len(slots) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]}-{numbers[-1]}"
+    return "+".join(slots)
 
 
 def gpu_state(gpu: Mapping[str, Any]) -> str:

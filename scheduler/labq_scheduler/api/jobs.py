@@ -14,7 +14,7 @@ from labq.states import FINAL
 from labq.store import Person
 from labq_scheduler.api import schemas, sse
 from labq_scheduler.api.auth import User
-from labq_scheduler.api.exchange import in_thread, in_turn, json_answer, lab_of, read_json
+from labq_scheduler.api.exchange import in_own_turn, in_thread, in_turn, json_answer, lab_of, read_json
 from labq_scheduler.api.follow import states
 from labq_scheduler.api.hub import Hub
 from labq_scheduler.verbs import cancel as cancelling
@@ -44,7 +44,7 @@ def _submit(lab: Lab, person: Person, body: Any, key: str) -> Response:
 @router.post("/v1/jobs:check", openapi_extra=schemas.body("SubmitRequest", "Checked"))
 async def check_job(request: Request, person: User) -> Response:
     """Say whether a job would be accepted, where it could run and when it would start; makes nothing."""
-    return await in_thread(_check, lab_of(request), person, await read_json(request))
+    return await in_own_turn(person, _check, lab_of(request), person, await read_json(request))
 
 
 def _check(lab: Lab, person: Person, body: Any) -> Response:
@@ -73,9 +73,9 @@ async def show_job(request: Request, job_id: str, person: User) -> Response:
 
 
 @router.get("/v1/jobs/{job_id}/why", openapi_extra=schemas.answer("Why"))
-async def why_job(request: Request, job_id: str, _person: User) -> Response:
+async def why_job(request: Request, job_id: str, person: User) -> Response:
     """Say why the job waits, when it is expected to start and what would start sooner; or what it does."""
-    return json_answer(await in_thread(show.why, lab_of(request), job_id))
+    return json_answer(await in_own_turn(person, show.why, lab_of(request), job_id))
 
 
 @router.get("/v1/jobs/{job_id}/events", openapi_extra=schemas.stream("`event: state`, until it is final"))

@@ -92,9 +92,11 @@ def _outputs(lab: Lab, job: Job, attempt: int | None, at: float) -> Iterator[byt
     if found is not None:
         return found
     if job.state not in FINAL and number == job.attempt and job.outputs_due is None:
+        before = max((run.number for run in job.attempts if run.started_at is not None), default=0)
         raise ConflictError(
             f"job {job.id} is {job.state} and has no outputs yet",
-            f"wait until it has ended: labq wait {job.id}",
+            f"wait until it has ended: labq wait {job.id}"
+            + (f"; what it began with: labq fetch {job.id} --attempt {before}" if before else ""),
         )
     ended = next((run.ended_at for run in job.attempts if run.number == number and run.started_at), 0.0)
     grew = arriving_since(lab.files, job.id, number)

@@ -207,6 +207,10 @@ NODE: dict[str, Schema] = {
     "facts": {"type": "object"},
     "jobs": items(TEXT),
     "gpus": items(ref("Gpu")),
+    "near": text(
+        "slots of GPUs that are near each other, by nvlink, switch (PCIe) and numa; what is not told is left out"
+    )
+    | {"type": "object"},
 }
 
 PAST_JOB: dict[str, Schema] = {

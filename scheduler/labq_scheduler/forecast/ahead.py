@@ -141,6 +141,9 @@ class Future:
                     self._prepared(key, node)
         if self._outside:
             self._at(self.now + ASSUMED_RUN, self._outside_ends)
+        for window in self._rules.windows:
+            if window.until > self.now:  # nothing else may happen then: whom it kept away is looked at anew
+                self._at(window.until, lambda: None)
 
     def _at(self, at: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._events, (at, len(self._events) + self.decisions * 1_000_000, what))

@@ -17,6 +17,7 @@ from labq_scheduler.decide import decide
 from labq_scheduler.forecast.ahead import Now
 from labq_scheduler.forecast.line import with_jobs, without
 from labq_scheduler.forecast.outlook import Outlook, forecast
+from labq_scheduler.policy.fit import constraints_hold
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.room import Room
 from labq_scheduler.policy.rules import Rules
@@ -124,9 +125,12 @@ def sooner(
     could = {name: room for name, room in rooms.items() if room.node.takes_work(now)}
     told: list[Sooner] = []
     waits: list[tuple[Variant, Snapshot]] = []
+    places = _places(job.spec, could)
     for variant in variants(job.spec, could):
         if not go_on() or len(told) == TOLD:
             break
+        if _is_as_much(variant.spec, job.spec) and _places(variant.spec, could) == places:
+            continue  # it could run nowhere else: that it seems to start sooner is chance
         changed = replace(job, spec=variant.spec)
         shape = Shape(variant.spec.gpus, variant.spec.cpus, variant.spec.memory, variant.spec.nodes)
         with_it = replace(bare, queue=with_jobs(bare.queue, [changed], bare.runtimes))
@@ -150,6 +154,22 @@ def sooner(
         if not _is_worse(variant, told):
             told.append(Sooner(variant.text, variant.flag, found.likely, found.node))
     return told
+
+
+def _is_as_much(spec: JobSpec, asked: JobSpec) -> bool:
+    """Return whether it asks for the same amounts, perhaps of other cards or on other nodes."""
+    gpus = replace(asked.gpus, models=spec.gpus.models, min_memory=spec.gpus.min_memory)
+    return replace(asked, gpus=gpus, nodes=spec.nodes) == spec
+
+
+def _places(spec: JobSpec, rooms: dict[str, Room]) -> dict[str, frozenset[str]]:
+    """Return the cards of each node that could ever hold it."""
+    found = {}
+    for name, room in rooms.items():
+        cards = frozenset(gpu.uuid for gpu in room.node.gpus if spec.gpus.accepts(gpu.model, gpu.memory))
+        if len(cards) >= spec.gpus.count and constraints_hold(spec, room.node):
+            found[name] = cards
+    return found
 
 
 def _starts_now(job: Job, snapshot: Snapshot, rules: Rules, ground: Ground) -> str | None:

@@ -67,11 +67,12 @@ def never(rules: site.Rules, owner: str, gpus: float) -> str | None:
 
 def _over(who: str, cap: site.Caps, held: float, running: int, gpus: float) -> str | None:
     if cap.gpus is not None and gpus and held + gpus > cap.gpus + 1e-9:
-        return f"{who} {_count(held, 'GPU')}, and the lab's rules allow {cap.gpus:g} at once"
+        more = f": {gpus:.3g} more {'is' if gpus == 1 else 'are'} too many" if held < cap.gpus - 1e-9 else ""
+        return f"{who} {_count(held, 'GPU')}, and the lab's rules allow {cap.gpus:g} at once{more}"
     if cap.jobs is not None and running + 1 > cap.jobs:
         return f"{who} {_count(running, 'running job')}, and the lab's rules allow {cap.jobs} at once"
     return None
 
 
 def _count(number: float, thing: str) -> str:
-    return f"{number:g} {thing}" + ("" if number == 1 else "s")
+    return f"{number:.3g} {thing}" + ("" if number == 1 else "s")

@@ -43,7 +43,8 @@ def nearest_fit(spec: JobSpec, nodes: Sequence[Node]) -> str | None:
     best = max(fitting, key=lambda node: (node.memory, node.cpus, node.name))
     wants = f"{resolve_cpus(spec, best):g} cores and {about_bytes(resolve_memory(spec, best))} of memory"
     has = f"{best.cpus:g} cores and {about_bytes(best.memory)}"
-    return f"no node with such GPUs has {wants}; the largest, {best.name}, has {has}"
+    such = "with such GPUs " if spec.gpus.count else ""
+    return f"no node {such}has {wants}; the largest, {best.name}, has {has}"
 
 
 def _nearest_node(spec: JobSpec, nodes: Sequence[Node]) -> str:

@@ -6,12 +6,61 @@ spreads one over whole nodes of the largest size and, for what remains, one more
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from labq_scheduler.policy.reserve import Earliest, Release
+from labq_scheduler.policy.openings import Openings
+from labq_scheduler.policy.reserve import Earliest, Release, Reservation
 from labq_scheduler.policy.room import Fit, Room
 from labq_scheduler.policy.shape import Shape
+
+
+class GangOpenings(Openings):
+    """Openings in which a job that no node could hold fits on several: on any nodes, as far as one can tell beforehand."""
+
+    def could(self, shape: Shape) -> frozenset[str]:
+        """Return the nodes that could hold a shape, or a part of it."""
+        return super().could(shape) or frozenset(self.rooms)
+
+    def fitting(self, shape: Shape) -> Set[str]:
+        """Return the nodes on which a shape fits now, or a part of it might."""
+        return self.rooms.keys() if self._is_gang(shape) else super().fitting(shape)
+
+    def fits_beside(self, shape: Shape, reserved: Reservation) -> bool:
+        """Return whether a job of any length may start somewhere without delaying the reservation, or might."""
+        return self._is_gang(shape) or super().fits_beside(shape, reserved)
+
+    def place(
+        self, shape: Shape, names: Set[str], reservation: Reservation | None, finish: float
+    ) -> tuple[Mapping[str, Fit], str] | None:
+        """Return what a job gets by node, and why there; None when it cannot start now."""
+        if not self._is_gang(shape):
+            return super().place(shape, names, reservation, finish)
+        rooms = self.rooms
+        if reservation is not None and finish > reservation.start:  # what is free now and left over then
+            spare = reservation.spare
+            rooms = {
+                name: spare[name] if name in spare and spare[name].whole < room.whole else room
+                for name, room in rooms.items()
+            }
+        parts = place_gang(shape, rooms)
+        return None if parts is None else (parts, "whole nodes are free")
+
+    def plan(
+        self,
+        shape: Shape,
+        names: Sequence[str],
+        given: Mapping[str, Sequence[Release]],
+        now: float,
+        hard: bool,
+    ) -> dict[str, Earliest] | None:
+        """Return when and where a shape fits at the earliest."""
+        if not self._is_gang(shape):
+            return super().plan(shape, names, given, now, hard)
+        return earliest_gang(shape, {name: self.rooms[name] for name in names}, given, now)
+
+    def _is_gang(self, shape: Shape) -> bool:
+        return not super().could(shape)
 
 
 def place_gang(shape: Shape, rooms: Mapping[str, Room]) -> dict[str, Fit] | None:

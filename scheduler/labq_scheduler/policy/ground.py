@@ -6,20 +6,24 @@ only then which shapes fit there. A ``Ground`` that was thrown away costs time a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from labq.job import Job
 from labq.node import Node
 from labq_scheduler.policy.bound import arrival
 from labq_scheduler.policy.ends import Ends
-from labq_scheduler.policy.fit import could_hold
+from labq_scheduler.policy.fit import constraints_hold
+from labq_scheduler.policy.parts import most_of, part_of
 from labq_scheduler.policy.room import Room, held_by
 from labq_scheduler.policy.shape import Shape
 from labq_scheduler.snapshot import Snapshot
 
-#: Of one GPU, when it is counted who holds how much.
-PARTS = 1 << 20
+#: Of one GPU, when it is counted who holds how much: so many that a thousand shares round by less than caps forgive.
+PARTS = 1 << 40
+
+#: Cores, bytes, and of each GPU the model, bytes and fault: where these are alike, the same shapes fit on an empty node.
+Kind = tuple[float, int, tuple[tuple[str, int, str], ...]]
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Place:
     jobs: Sequence[Job]
     outside: frozenset[str]
     room: Room
+    kind: Kind
     #: ids of the jobs for which jobs are being stopped here
     awaited: frozenset[str] = frozenset()
 
@@ -55,7 +60,9 @@ class Ground:
     def update(self, snapshot: Snapshot) -> None:
         """Look at what is not as it was."""
         seen: set[str] = set()
-        machines_changed = False
+        #: nodes of which something changed, and those that are other machines now, or new, or gone
+        touched: set[str] = set()
+        others: set[str] = set()
         for node in snapshot.nodes:
             if not node.takes_work(snapshot.now):
                 continue
@@ -67,13 +74,15 @@ class Ground:
                 if old.outside == outside and _are_same(old.jobs, jobs):
                     continue
             else:
-                machines_changed = True
-            self._put(Place(node, jobs, outside, _room(node, jobs, outside), _awaited(jobs)))
+                others.add(node.name)
+            touched.add(node.name)
+            self._put(Place(node, jobs, outside, _room(node, jobs, outside), _kind(node), _awaited(jobs)))
         for name in [name for name in self.places if name not in seen]:
             self._remove(name)
-            machines_changed = True
+            touched.add(name)
+            others.add(name)
         self._count_elsewhere(snapshot)
-        self._learn(snapshot.queue.shapes, anew=machines_changed)
+        self._learn(snapshot.queue.shapes, touched, others)
         places = self.places.values()
         self.ends.forget(
             sum(len(place.jobs) for place in places), (job for place in places for job in place.jobs)
@@ -98,17 +107,11 @@ class Ground:
 
     def asked(self, shape: Shape) -> float:
         """Return how many GPUs a job of a shape will hold at most; a share counts as its part of the smallest card for it."""
-        request = shape.gpus
-        if not request.share:
-            return float(request.count)
+        if not shape.gpus.share:
+            return float(shape.gpus.count)
         if shape not in self._asked:
-            cards = [
-                gpu.memory
-                for name in self._could[shape]
-                for gpu in self.places[name].node.gpus
-                if request.accepts(gpu.model, gpu.memory)
-            ]
-            self._asked[shape] = request.share / min(cards) if cards else 1.0
+            cards = (gpu for name in self._could[shape] for gpu in self.places[name].node.gpus)
+            self._asked[shape] = most_of(shape.gpus, cards)
         return self._asked[shape]
 
     def held(self) -> dict[str, float]:
@@ -129,23 +132,14 @@ class Ground:
 
     def _put(self, place: Place) -> None:
         name = place.node.name
-        self._remove(name, forget=False)
+        self._remove(name)
         self.places[name] = place
         self._count(place, 1)
-        for shape, nodes in self._fitting.items():
-            if name in self._could[shape] and place.room.fits(shape) is not None:
-                nodes.add(name)
-            else:
-                nodes.discard(name)
 
-    def _remove(self, name: str, forget: bool = True) -> None:
+    def _remove(self, name: str) -> None:
         place = self.places.pop(name, None)
-        if place is None:
-            return
-        self._count(place, -1)
-        if forget:
-            for nodes in self._fitting.values():
-                nodes.discard(name)
+        if place is not None:
+            self._count(place, -1)
 
     def _count(self, place: Place, sign: int) -> None:
         for job in place.jobs:
@@ -168,36 +162,59 @@ class Ground:
                 self._held_elsewhere[job.owner] = held
                 self._jobs_elsewhere[job.owner] = self._jobs_elsewhere.get(job.owner, 0) + 1
 
-    def _learn(self, shapes: Sequence[Shape], *, anew: bool) -> None:
-        if anew:
-            self._could.clear()
-            self._asked.clear()
-            self._fitting.clear()
-        elif len(self._could) > 2 * len(shapes) + 64:
+    def _learn(self, shapes: Sequence[Shape], touched: Set[str], others: Set[str]) -> None:
+        """Find out where shapes fit: all where something changed, new ones everywhere."""
+        if len(self._could) > 2 * len(shapes) + 64:
             wanted = set(shapes)
             self._could = {shape: names for shape, names in self._could.items() if shape in wanted}
+            self._asked = {shape: gpus for shape, gpus in self._asked.items() if shape in wanted}
             self._fitting = {shape: names for shape, names in self._fitting.items() if shape in wanted}
+        if others:
+            self._asked.clear()
+            here = others & self.places.keys()
+            for shape, names in self._could.items():
+                self._could[shape] = (names - others) | self._who_could(shape, here)
+        for shape, fitting in self._fitting.items() if touched else ():
+            fitting -= touched
+            fitting |= self._who_fits(shape, touched & self._could[shape])
         for shape in shapes:
             if shape not in self._could:
-                places = self.places
-                could = frozenset(name for name, place in places.items() if could_hold(shape, place.node))
-                self._could[shape] = could
-                self._fitting[shape] = {name for name in could if places[name].room.fits(shape) is not None}
+                could = self._could[shape] = frozenset(self._who_could(shape, self.places.keys()))
+                self._fitting[shape] = self._who_fits(shape, could)
+
+    def _who_could(self, shape: Shape, names: Set[str]) -> set[str]:
+        """Return which of these nodes could hold a shape if nothing else ran there."""
+        known: dict[Kind, bool] = {}
+        found = set()
+        for name in names:
+            place = self.places[name]
+            if shape.nodes and not constraints_hold(shape, place.node):
+                continue
+            if place.kind not in known:
+                known[place.kind] = Room.empty(place.node).fit(shape) is not None
+            if known[place.kind]:
+                found.add(name)
+        return found
+
+    def _who_fits(self, shape: Shape, names: Set[str]) -> set[str]:
+        """Return which of these nodes have room for a shape now."""
+        return {name for name in names if self.places[name].room.fits(shape) is not None}
 
 
 def parts_of(job: Job, sizes: Mapping[str, int]) -> int:
-    """Return how much of GPUs a job holds, in parts of one; of a share, ``sizes`` says the bytes of the card.
+    """Return how much of GPUs a job holds, in parts of one; ``sizes``: bytes of the cards by uuid.
 
     A whole number: what is added and taken away again leaves nothing behind, as fractions would.
     """
-    return sum(
-        round(PARTS * hold.memory / sizes.get(hold.uuid, hold.memory)) if hold.memory else PARTS
-        for hold in job.gpus
-    )
+    return sum(round(PARTS * part_of(hold, sizes.get(hold.uuid, 0))) for hold in job.gpus)
 
 
 def _awaited(jobs: Iterable[Job]) -> frozenset[str]:
     return frozenset(job.stop.for_job for job in jobs if job.stop is not None and job.stop.for_job)
+
+
+def _kind(node: Node) -> Kind:
+    return node.cpus, node.memory, tuple((gpu.model, gpu.memory, gpu.fault) for gpu in node.gpus)
 
 
 def _room(node: Node, jobs: Iterable[Job], outside: frozenset[str]) -> Room:

@@ -36,6 +36,34 @@ class ImageStep:
     wait: str = ""
 
 
+class Stock:
+    """Which nodes have an image or prepare it, while one decision is made."""
+
+    def __init__(self, images: Mapping[str, Image]) -> None:
+        """Begin with what is known of images, by key."""
+        self._images = images
+        self._ready: dict[str, frozenset[str]] = {}
+        #: node -> images that it prepares
+        self.preparing: dict[str, set[str]] = {}
+        for key, image in images.items():
+            for node, said in image.nodes.items():
+                if said.state == "preparing":
+                    self.preparing.setdefault(node, set()).add(key)
+
+    def ready_on(self, key: str) -> frozenset[str]:
+        """Return the nodes that have an image."""
+        found = self._ready.get(key)
+        if found is None:
+            image = self._images.get(key)
+            names = () if image is None else (name for name in image.nodes if image.ready_on(name))
+            found = self._ready[key] = frozenset(names)
+        return found
+
+    def ask(self, prepare: Prepare) -> None:
+        """Note that a node will prepare an image."""
+        self.preparing.setdefault(prepare.node, set()).add(prepare.key)
+
+
 def image_step(
     job: Job,
     ready_on: Set[str],
@@ -89,6 +117,14 @@ def image_step(
         else "nodes are busy preparing other images"
     )
     return ImageStep(could, prepare=prepare, wait=text)
+
+
+def bring(job: Job, node: str, preparing: Mapping[str, set[str]], rules: Rules) -> Prepare | None:
+    """Return that a node is to prepare the image of a job; None when it does already, or does as much as it may."""
+    busy = preparing.get(node, ())
+    if job.image_key in busy or len(busy) >= rules.prepares_per_node:
+        return None
+    return Prepare(job.image_key, node, job.id, f"others can be stopped there for job {job.id}")
 
 
 def _is_lost(said: ImageOnNode | None, now: float) -> bool:

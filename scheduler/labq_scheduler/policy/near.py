@@ -17,7 +17,7 @@ from math import comb
 from labq.neighbours import MOST_GPUS, Neighbours
 
 #: Sets that are all compared; where there are more (8 of 16 GPUs: 12,870), a set grows from each GPU by what is nearest.
-TRIES = 1000
+TRIES = 256
 #: A pair that is nearer by one step counts more than all pairs of a node that are not.
 STEP = MOST_GPUS * MOST_GPUS
 #: What a pair counts, by its nearness.
@@ -73,6 +73,8 @@ def _chosen(table: tuple[tuple[int, ...], ...], sure: int, pool: int, count: int
     """
     begin, end, size = sure, sure + pool, len(table)
     weights = [[WEIGHT[near] for near in row] for row in table]
+    if len({near for place, row in enumerate(table) for near in (*row[:place], *row[place + 1 :])}) < 2:
+        return tuple(range(begin, begin + count))  # as where NVSwitch joins all
     # what each has around it that is free: where two of them are chosen, what ties them is not torn
     around = [sum(row[begin:]) for row in weights]
 

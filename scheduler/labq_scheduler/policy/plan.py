@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from labq.job import Job
 from labq_scheduler.policy.bound import arrival
 from labq_scheduler.policy.ends import Ends, latest_end
-from labq_scheduler.policy.gang import earliest_gang
 from labq_scheduler.policy.reserve import Earliest, Release, best, earliest
 from labq_scheduler.policy.room import Fit, Room, held_by
 from labq_scheduler.policy.runtimes import Estimator
@@ -45,8 +44,7 @@ def releases(
 
 
 def plan(
-    shape: Shape, rooms: Mapping[str, Room], given: Mapping[str, Sequence[Release]], *, now: float, hard: bool,
-    gang: bool,
+    shape: Shape, rooms: Mapping[str, Room], given: Mapping[str, Sequence[Release]], *, now: float, hard: bool
 ) -> dict[str, Earliest] | None:  # fmt: skip
     """Return when and where a shape fits at the earliest, by node, or None when it never does.
 
@@ -56,10 +54,7 @@ def plan(
         given: of each, what will be given back.
         now: seconds since the epoch.
         hard: the releases are certain, and only certain places are good ones.
-        gang: it is larger than any node (simulations only).
     """
-    if gang:
-        return earliest_gang(shape, rooms, given, now)
     found: list[tuple[str, Earliest]] = []
     uncertain: list[tuple[str, Earliest]] = []
     soonest = float("inf")

@@ -52,6 +52,8 @@ class Room:
     #: healthy GPUs of which nothing is held; -1 = to be counted again
     _whole: int = -1
     _fits: dict[Shape, Fit | None] = field(default_factory=dict)
+    #: the GPUs that a request gets, until something is taken or given back: many shapes ask for the same GPUs
+    _picks: dict[GpuRequest, tuple[GpuHold, ...] | None] = field(default_factory=dict)
 
     @staticmethod
     def empty(node: Node) -> Room:
@@ -85,7 +87,7 @@ class Room:
     def _changed(self) -> None:
         self._whole = -1
         if self._fits:
-            self._fits = {}
+            self._fits, self._picks = {}, {}
 
     def take_outside(self, uuids: Iterable[str]) -> None:
         """Leave GPUs alone that are used outside the queue: nobody knows until when."""
@@ -133,8 +135,15 @@ class Room:
         cpus, memory = resolve_cpus(spec, self.node), resolve_memory(spec, self.node)
         if cpus > self.cpus + EPSILON or memory > self.memory:
             return None
-        holds = self._fit_gpus(request, avoid)
+        holds = self._fit_gpus(request, avoid) if avoid else self._picked(request)
         return None if holds is None else Fit(holds, cpus, memory)
+
+    def _picked(self, request: GpuRequest) -> tuple[GpuHold, ...] | None:
+        try:
+            return self._picks[request]
+        except KeyError:
+            found = self._picks[request] = self._fit_gpus(request, frozenset())
+            return found
 
     def _fit_gpus(self, request: GpuRequest, avoid: frozenset[str]) -> tuple[GpuHold, ...] | None:
         """Return GPUs: the preferred model, the smallest card, the fullest shared one, the nearest to each other.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from labq.clock import rfc3339
+from labq.ids import sort_key
 from labq.job import Job
 from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
+from labq.spec import JobSpec
 from labq.states import FINAL, JobState
 from labq.units import about_bytes, about_duration
 from labq_scheduler.decisions import Decisions
@@ -19,7 +21,9 @@ from labq_scheduler.policy.room import EPSILON, Room
 from labq_scheduler.snapshot import ClassKey, Snapshot
 
 
-def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decisions) -> str:
+def why_waiting(
+    key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decisions, could: Collection[str] | None = None
+) -> str:
     """Return why the first job of a class waits.
 
     Args:
@@ -27,24 +31,34 @@ def why_waiting(key: ClassKey, job: Job, snapshot: Snapshot, decisions: Decision
         job: its first job.
         snapshot: what the decision saw.
         decisions: what came of it.
+        could: nodes that take work and could hold it if nothing else ran there; None = they are looked for.
     """
     if key in decisions.said:
         return decisions.said[key]
-    could = [room for _, room in sorted(decisions.rooms.items()) if could_hold(job.spec, room.node)]
+    if could is None:
+        could = [name for name, room in decisions.rooms.items() if could_hold(key.shape, room.node)]
     if not could:
         return no_node(job, snapshot)
-    free = [room for room in could if room.fit(job.spec) is not None]
+    rooms = [decisions.rooms[name] for name in sorted(could)]
+    free = [room for room in rooms if room.fits(key.shape) is not None]
     reservation = decisions.reservation
     if free and reservation is not None:
-        when = about_duration(max(0.0, reservation.start - snapshot.now))
+        wait = max(0.0, reservation.start - snapshot.now)
+        when = about_duration(wait)
+        limit = job.spec.time
+        # A site maximum is everybody's limit, so having one does not mean that a person thought of it.
+        hint = (
+            ""
+            if limit is not None and limit <= wait
+            else f" ({'a' if limit is None else 'a shorter'} time limit, --time, might let it pass)"
+        )
         return (
             f"job {reservation.job.id} comes first and is to start on {reservation.node} in about {when}; "
-            f"starting this one on {free[0].node.name} now could delay it"
-            + ("" if job.spec.time else " (a time limit, --time, might let it pass)")
+            f"starting this one on {free[0].node.name} now could delay it" + hint
         )
     if free:
         return "it is next to be considered"
-    return f"it needs {needs(job)}; {_who_holds(job, could, snapshot)}{_turn(job, reservation)}"
+    return f"it needs {needs(job)}; {_who_holds(job, rooms, snapshot)}{_turn(job, reservation)}"
 
 
 def _turn(job: Job, reservation: Reservation | None) -> str:
@@ -96,7 +110,10 @@ def _who_holds(job: Job, could: list[Room], snapshot: Snapshot) -> str:
     texts = []
     for room in could[:4]:
         holders = snapshot.holding.get(room.node.name, ())
-        names = ", ".join(f"{other.owner}'s {other.id}" for other in holders[:3])
+        first: dict[str, list[str]] = {}
+        for other in sorted(holders, key=lambda other: sort_key(other.id))[:3]:
+            first.setdefault(other.owner, []).append(other.id)
+        names = ", ".join(f"{owner}'s {', '.join(ids)}" for owner, ids in first.items())
         more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
         held = f" (held by {names}{more})" if names else ""
         texts.append(f"{room.node.name} has {_lacks(job, room)}{held}{_outside(room, snapshot)}")
@@ -114,18 +131,34 @@ def _outside(room: Room, snapshot: Snapshot) -> str:
 
 
 def _lacks(job: Job, room: Room) -> str:
-    """Return what of the job's needs is free on a node that has too little of it."""
-    parts = []
-    cpus, memory = resolve_cpus(job.spec, room.node), resolve_memory(job.spec, room.node)
-    if cpus > room.cpus + EPSILON:
-        parts.append(f"{max(0.0, room.cpus):.3g} of the {_cores(cpus)} free that it gets there")
-    if memory > room.memory:
-        parts.append(f"{about_bytes(max(0, room.memory))} of {about_bytes(memory)} of memory free")
-    if not parts or room.fit(replace(job.spec, cpus=0.01, memory=1)) is None:
-        free = sum(1 for uuid in room.gpus if not room.sharers.get(uuid))
-        parts.insert(0, f"{free} of {len(room.node.gpus)} GPUs free")
+    """Return what of the job's needs is free on a node that has too little of it.
+
+    What a job gets with its GPUs and did not ask for comes free with them: it is told only where they would suffice.
+    """
+    spec, parts = job.spec, []
+    few = room.fit(replace(spec, cpus=0.0, memory=0)) is None
+    if few:
+        parts.append(_free_gpus(spec, room))
+    cpus, memory = resolve_cpus(spec, room.node), resolve_memory(spec, room.node)
+    if cpus > room.cpus + EPSILON and (spec.cpus is not None or not few):
+        gets = "" if spec.cpus is not None else f" of the {cpus:.3g} that it gets there"
+        parts.append(f"{_cores(max(0.0, room.cpus))} free{gets}")
+    if memory > room.memory and (spec.memory is not None or not few):
+        gets = "" if spec.memory is not None else f" of the {about_bytes(memory)} that it gets there"
+        parts.append(f"{about_bytes(max(0, room.memory))} of memory free{gets}")
     return " and ".join(parts)
 
 
+def _free_gpus(spec: JobSpec, room: Room) -> str:
+    """Return what is free of the cards that the job could use."""
+    cards = [gpu.uuid for gpu in room.node.gpus if spec.gpus.accepts(gpu.model, gpu.memory)]
+    if spec.gpus.share:
+        most = max((room.gpus.get(uuid, 0) for uuid in cards), default=0)
+        return f"at most {about_bytes(most)} of a GPU free" if most else "no memory of a GPU free"
+    free = sum(1 for uuid in cards if uuid in room.gpus and not room.sharers.get(uuid))
+    such = "such " if len(cards) < len(room.node.gpus) else ""
+    return f"{free} of {len(cards)} {such}GPUs free"
+
+
 def _cores(number: float) -> str:
-    return f"{number:g} core" if number == 1 else f"{number:g} cores"
+    return f"{number:.3g} core" if number == 1 else f"{number:.3g} cores"

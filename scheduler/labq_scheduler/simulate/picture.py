@@ -19,8 +19,10 @@ _NAMES = {
 #: Pixels: of the picture, and of the two parts' plots (left, top, width, height).
 WIDTH, HEIGHT = 1180, 440
 _BARS, _CURVES = (60, 76, 560, 264), (700, 76, 450, 264)
-#: Times the first row's figure at which bars are cut off.
-_FAR = 8.0
+#: How many times the first row's figure the scale goes, up and down: the least in which all bars fit; others are cut off.
+_FAR = (2.0, 4.0, 8.0)
+#: Hours to which the curves go at least.
+_SHORTEST = 1.0
 _TICKS = (
     (1 / 60, "1 min"),
     (1 / 6, "10 min"),
@@ -56,12 +58,14 @@ def _bars(rows: Sequence[Row]) -> Iterator[str]:
     left, top, width, height = _BARS
     yield _text(left, top - 22, f"figures over those of {rows[0].label} (the line at 1×); lower is better")
 
+    far = _far(rows)
+
     def at(ratio: float) -> float:
         """Return the place of a ratio: equal factors are equally far apart."""
-        cut = min(_FAR, max(1 / _FAR, ratio))
-        return top + height * (0.5 - log2(cut) / log2(_FAR) / 2)
+        cut = min(far, max(1 / far, ratio))
+        return top + height * (0.5 - log2(cut) / log2(far) / 2)
 
-    for tick in (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0):
+    for tick in (value for value in (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0) if 1 / far <= value <= far):
         yield _line(left, at(tick), left + width, at(tick), "#555555" if tick == 1.0 else "#dddddd")
         yield _text(left - 8, at(tick) + 4, f"{tick:g}×" if tick >= 1 else f"1/{1 / tick:g}", anchor="end")
     names = [*(name for name in SCORED if any(name in row.ratios for row in rows)), "score"]
@@ -86,10 +90,26 @@ def _bars(rows: Sequence[Row]) -> Iterator[str]:
             yield _text(x + each * 0.45, label, f"{ratio:.2f}", anchor="middle", size=9)
 
 
+def _far(rows: Sequence[Row]) -> float:
+    """Return how many times the first row's figure the scale goes."""
+    ratios = [ratio for row in rows[1:] for ratio in (row.score, *row.ratios.values())]
+    most = max((max(ratio, 1 / max(ratio, 1e-9)) for ratio in ratios), default=1.0)
+    return next((far for far in _FAR if most <= far), _FAR[-1])
+
+
+def _shown(rows: Sequence[Row]) -> int:
+    """Return how many points of ``GRID`` are drawn: until all jobs of all rows have started."""
+    for place, hours in enumerate(GRID):
+        if hours >= _SHORTEST and all(row.started[place] >= 1.0 for row in rows):
+            return place + 1
+    return len(GRID)
+
+
 def _curves(rows: Sequence[Row]) -> Iterator[str]:
     left, top, width, height = _CURVES
     yield _text(left, top - 22, "part of the jobs that had started after …")
-    low, high = log10(GRID[0]), log10(GRID[-1])
+    grid = GRID[: _shown(rows)]
+    low, high = log10(grid[0]), log10(grid[-1])
 
     def at(waited: float) -> float:
         return left + width * (log10(waited) - low) / (high - low)
@@ -98,13 +118,13 @@ def _curves(rows: Sequence[Row]) -> Iterator[str]:
         y = top + height * (1 - tenth / 10)
         yield _line(left, y, left + width, y, "#dddddd")
         yield _text(left - 8, y + 4, f"{tenth * 10}%", anchor="end")
-    for waited, name in _TICKS:
+    for waited, name in (tick for tick in _TICKS if tick[0] <= grid[-1] * 1.001):
         yield _line(at(waited), top, at(waited), top + height, "#dddddd")
         yield _text(at(waited), top + height + 18, name, anchor="middle")
     for number, row in enumerate(rows):
         points = " ".join(
             f"{at(waited):.1f},{top + height * (1 - part):.1f}"
-            for waited, part in zip(GRID, row.started, strict=True)
+            for waited, part in zip(grid, row.started, strict=False)
         )
         yield (
             f'<polyline points="{points}" fill="none" stroke="{_colour(number)}" stroke-width="2">'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,23 @@ from typing import Any
 from labq.errors import BadInputError
 from labq.gpu_request import GpuRequest
 from labq.node import Node
+from labq.units import about_duration
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.simulate.changes import added, removed
 from labq_scheduler.simulate.machines import parse_machines
 from labq_scheduler.simulate.past import past_jobs, present_nodes
 from labq_scheduler.simulate.runs import Work
-from labq_scheduler.simulate.shake import limited
+from labq_scheduler.simulate.shake import JITTER, limited
 from labq_scheduler.simulate.traces import TraceJob, first_line, ignored, offered_load, read_trace
 from labq_scheduler.simulate.variants import DEFAULT, OWN, PRESENT, Variant, check_names, unfit
 
 #: What is compared when nobody says what: the first is what scores are told against, as for the public traces.
 USUAL = ("mf-easy-pred", "easy-pred", "fifo", OWN)
 MAX_SHAKE = 1000
+#: Of fewer jobs a note says that they are few.
+FEW = 200
+#: Submissions that lie within so many times the most by which they are moved lose their order by it.
+CLOSE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ def question_of(request: Mapping[str, Any], given: Rules | None, present: Rules 
         for machines, suffix in places
     ]
     shake, seed = _whole(request, "shake", MAX_SHAKE), _whole(request, "seed", 2**31)
+    notes += _doubts(trace, shake)
     return Question(
         Work(variants, trace, shake, seed), notes, _title(trace, variants[0], shake, seed), changed
     )
@@ -149,6 +155,18 @@ def _fitting(
     return left
 
 
+def _doubts(trace: Sequence[TraceJob], shake: int) -> Iterator[str]:
+    """Yield why the answer may say more of chance than of machines and rules."""
+    if len(trace) < FEW:
+        yield f"{len(trace)} {'job is' if len(trace) == 1 else 'jobs are'} few: differences may be chance"
+    span = max(job.submitted for job in trace) - min(job.submitted for job in trace)
+    if shake and len(trace) > 1 and span < CLOSE * JITTER:
+        yield (
+            f"all jobs came within {about_duration(span)}, and submissions are moved by up to 30 min: "
+            "little of how they came is left; --shake 0 replays them as they came"
+        )
+
+
 def _whole(request: Mapping[str, Any], name: str, most: int) -> int:
     value = int(request.get(name) or 0)
     if not 0 <= value <= most:
@@ -166,5 +184,5 @@ def _title(trace: Sequence[TraceJob], variant: Variant, shake: int, seed: int) -
     )
     return (
         f"{len(trace):,} {'job' if len(trace) == 1 else 'jobs'} of {people} {'person' if people == 1 else 'people'} "
-        f"on {variant.gpus} GPUs of {len(variant.nodes)} nodes (load {load:.2f}); {replays}"
+        f"on {variant.gpus} {'GPU' if variant.gpus == 1 else 'GPUs'} of {len(variant.nodes)} {'node' if len(variant.nodes) == 1 else 'nodes'} (load {load:.2f}); {replays}"
     )

@@ -39,34 +39,60 @@ def rows_of(variants: Sequence[Variant], outcomes: Sequence[Sequence[Outcome]]) 
     return rows
 
 
-def hours(value: float) -> str:
-    """Return hours in three or four digits.
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What waits are told in."""
 
-    >>> hours(0.0), hours(3.456), hours(264.94), hours(1346.2)
+    name: str
+    short: str
+    #: so many are an hour
+    hour: float
+
+
+_UNITS = (Unit("hours", "h", 1.0), Unit("minutes", "min", 60.0), Unit("seconds", "s", 3600.0))
+#: The longest wait of a table in a smaller unit, in units: where nobody waits for two hours, waits are told in minutes.
+_LARGEST = 120.0
+
+
+def unit_of(rows: Sequence[Row]) -> Unit:
+    """Return the unit in which a table's waits are neither all 0.00 nor all thousands."""
+    longest = max(row.measures.wait_max for row in rows)
+    fine = [unit for unit in _UNITS[1:] if longest * unit.hour < _LARGEST]
+    return fine[-1] if fine and longest else _UNITS[0]
+
+
+def number(value: float) -> str:
+    """Return a number in three or four digits.
+
+    >>> number(0.0), number(3.456), number(264.94), number(1346.2)
     ('0.00', '3.46', '264.9', '1346')
     """
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 999.95 else f"{value:.0f}"
 
 
-_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("policy", lambda row: row.label),
-    ("mean", lambda row: f"{row.measures.wait_mean:.2f}"),
-    ("median", lambda row: f"{row.measures.wait_median:.2f}"),
-    ("p99", lambda row: f"{row.measures.wait_p99:.1f}"),
-    ("longest", lambda row: f"{row.measures.wait_max:.1f}"),
-    (f"≥{WIDE} GPUs", lambda row: f"{row.measures.wait_wide:.1f}"),
-    ("worst person", lambda row: f"{row.measures.worst_user:.1f}"),
-    ("slowdown", lambda row: f"{row.measures.slowdown:.1f}"),
-    ("used", lambda row: f"{row.measures.utilisation:.1%}"),
-    ("deficit", lambda row: f"{row.measures.deficit:.3f}"),
-    ("score", lambda row: f"{row.score:.2f}"),
+_COLUMNS: tuple[tuple[str, Callable[[Row, float], str]], ...] = (
+    ("policy", lambda row, _hour: row.label),
+    ("mean", lambda row, hour: f"{row.measures.wait_mean * hour:.2f}"),
+    ("median", lambda row, hour: f"{row.measures.wait_median * hour:.2f}"),
+    ("p99", lambda row, hour: f"{row.measures.wait_p99 * hour:.1f}"),
+    ("longest", lambda row, hour: f"{row.measures.wait_max * hour:.1f}"),
+    (f"≥{WIDE} GPUs", lambda row, hour: f"{row.measures.wait_wide * hour:.1f}"),
+    ("worst person", lambda row, hour: f"{row.measures.worst_user * hour:.1f}"),
+    ("slowdown", lambda row, _hour: f"{row.measures.slowdown:.1f}"),
+    ("used", lambda row, _hour: f"{row.measures.utilisation:.1%}"),
+    ("deficit", lambda row, _hour: f"{row.measures.deficit:.3f}"),
+    ("score", lambda row, _hour: f"{row.score:.2f}"),
 )
 _WAITS = range(1, 7)
 
 
 def table_text(rows: Sequence[Row]) -> str:
     """Return the table, with what its columns mean below it."""
-    cells = [[head for head, _ in _COLUMNS], *([cell(row) for _, cell in _COLUMNS] for row in rows)]
+    unit = unit_of(rows)
+    cells = [
+        [head for head, _ in _COLUMNS],
+        *([cell(row, unit.hour) for _, cell in _COLUMNS] for row in rows),
+    ]
     widths = [max(len(line[place]) for line in cells) for place in range(len(_COLUMNS))]
 
     def line(texts: Sequence[str]) -> str:
@@ -75,10 +101,10 @@ def table_text(rows: Sequence[Row]) -> str:
 
     over = " " * (widths[0] + 2)
     wide = sum(widths[place] + 2 for place in _WAITS) - 2
-    lines = [over + " hours waited ".center(wide, "-"), *(line(texts) for texts in cells)]
+    lines = [over + f" {unit.name} waited ".center(wide, "-"), *(line(texts) for texts in cells)]
     legend = (
         "worst person: the mean of who waited longest, of those with 20 jobs or more    used: part of all GPU time",
-        "slowdown: (wait + run) / run, runs below 10 s as 10 s    deficit: the largest part of their fair share that a person did not have",
+        "slowdown: (wait + run) / run, runs below 10 s as 10 s    deficit: the largest part of a fair share that one of these lacked",
         f"score: geometric mean of mean, p99, longest, ≥{WIDE} GPUs, slowdown and deficit over those of {rows[0].label}; lower is better",
     )
     return "\n".join([*lines, "", *legend]) + "\n"
@@ -87,10 +113,12 @@ def table_text(rows: Sequence[Row]) -> str:
 def sentence(before: Row, after: Row) -> str:
     """Return what changed machines do for people who wait."""
     was, now = before.measures, after.measures
+    unit = unit_of((before, after))
 
     def told(what: str, old: float, new: float) -> str:
+        old, new = old * unit.hour, new * unit.hour
         part = f" ({new / old - 1:+.0%})" if old > 0.005 else ""
-        return f"{what} {hours(new)} h instead of {hours(old)} h{part}"
+        return f"{what} {number(new)} {unit.short} instead of {number(old)} {unit.short}{part}"
 
     return (
         f"with {after.gpus} GPUs instead of {before.gpus}: {told('people wait', was.wait_mean, now.wait_mean)} on average, "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from labq.job import Attempt, GpuHold, Job
 from labq.node import Gpu, Node
+from labq_scheduler.policy.parts import part_of
 
 
 def cards_of(nodes: Iterable[Node]) -> dict[str, Gpu]:
@@ -14,11 +15,8 @@ def cards_of(nodes: Iterable[Node]) -> dict[str, Gpu]:
 
 
 def gpus_held(holds: Iterable[GpuHold], cards: Mapping[str, Gpu]) -> float:
-    """Return the GPUs that a lease holds: a whole one is 1, a share its part of the card's memory.
-
-    A share of a card that is not known (its node was removed) counts as 1.
-    """
-    return sum(_part(hold, cards) for hold in holds)
+    """Return the GPUs that a lease holds, as policy/parts.py counts them."""
+    return sum((part_of(hold, cards[hold.uuid].memory if hold.uuid in cards else 0) for hold in holds), 0.0)
 
 
 def holds_of(job: Job, attempt: Attempt) -> tuple[GpuHold, ...]:
@@ -31,10 +29,3 @@ def model_of(holds: Iterable[GpuHold], cards: Mapping[str, Gpu]) -> str:
     first = next(iter(holds), None)
     card = cards.get(first.uuid) if first is not None else None
     return card.model if card is not None else ""
-
-
-def _part(hold: GpuHold, cards: Mapping[str, Gpu]) -> float:
-    card = cards.get(hold.uuid)
-    if hold.memory == 0 or card is None or card.memory <= 0:
-        return 1.0
-    return min(1.0, hold.memory / card.memory)

@@ -117,8 +117,11 @@ def _rules(lab: Lab) -> Iterator[dict[str, Any]]:
     state = lab.rules.state()
     if state.problem is not None:
         used = {"file": "those from before", "copy": "the last good ones"}.get(state.source, "the defaults")
-        what = f"the rules' file is not used, {used} are: {state.problem.what}"
-        yield _finding("rules", False, what, state.problem.next)
+        # Many mistakes are many lines; doctor has one, and `show` tells the rest.
+        first, *more = state.problem.what.splitlines()
+        what = f"the rules' file is not used, {used} are: {first.removesuffix(':')}"
+        next_ = f"labq admin rules show lists them; {state.problem.next}" if more else state.problem.next
+        yield _finding("rules", False, what, next_)
     elif state.rules.bound is not None and lab.site.max_time is None:
         yield _finding(
             "rules",

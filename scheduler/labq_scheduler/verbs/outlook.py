@@ -45,8 +45,8 @@ def of_job(lab: Lab, job: Job) -> dict[str, Any]:
     if job.state is not JobState.QUEUED or lab.forecasts is None or not lab.board.loaded:
         return NOTHING
     outlook = lab.forecasts.of(job.id)
-    snapshot, decisions = lab.board.explanation()
-    rules = lab.rules()
+    explanation = lab.board.explanation()
+    snapshot, decisions, rules = explanation.snapshot, explanation.decisions, lab.rules()
     if any(other.id == job.id for other in snapshot.held):
         return _view(outlook)
     told = sooner(job, outlook, snapshot, rules, dict(decisions.rooms), _for(THINK_SOONER))
@@ -75,7 +75,8 @@ def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, 
         return {"waits": "the server has not read the lab's state yet", **NOTHING}
     if (held := lab.board.why_held(job, now)) is not None:
         return {"waits": held, **NOTHING}
-    snapshot, _ = lab.board.explanation()
+    explanation = lab.board.explanation()
+    snapshot = explanation.snapshot
     rules = lab.rules()
     with_it = replace(snapshot, queue=with_jobs(snapshot.queue, [job], snapshot.runtimes))
     ground = Ground()

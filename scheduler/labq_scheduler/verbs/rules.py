@@ -89,11 +89,19 @@ def notes(lab: Lab, said: Said, *, now: float) -> Iterator[str]:
     for card in rules.cards:
         if not any(model_matches(card, model) for model in models):
             yield f"cards.{card}: no card of this lab is called so (labq nodes)"
-    yield from _bound(rules, lab.site.max_time)
+    yield from _bound(rules, lab.site.max_time, now)
 
 
-def _bound(rules: Rules, max_time: float | None) -> Iterator[str]:
-    if rules.bound is not None and max_time is None:
+def _bound(rules: Rules, max_time: float | None, now: float) -> Iterator[str]:
+    if rules.bound is None:
+        return
+    ahead = sorted(window.name for window in rules.windows if window.until > now)
+    if ahead:
+        yield (
+            f"wait.bound: until the reservation {', '.join(ahead)} is over no job is told when it starts at the latest: "
+            "it may be kept from its nodes"
+        )
+    if max_time is None:
         yield (
             "wait.bound: without LABQ_MAX_TIME a job may run for ever, and nobody can promise when the next starts; "
             "set LABQ_MAX_TIME, or take it as an aim"

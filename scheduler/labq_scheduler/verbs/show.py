@@ -12,7 +12,7 @@ from labq.errors import NotAllowedError, NotFoundError
 from labq.ids import check_job_id, sort_key
 from labq.job import Job
 from labq.links import grafana_job
-from labq.states import JobState
+from labq.states import FINAL, JobState
 from labq.store import Person
 from labq.units import about_bytes
 from labq.wire import job_view
@@ -101,8 +101,14 @@ def show(lab: Lab, job_id: str, person: Person) -> dict[str, Any]:
 
 
 def why(lab: Lab, job_id: str) -> dict[str, Any]:
-    """Return one sentence on what the job does or waits for, and when it is expected to start."""
-    job = find(lab, job_id)
+    """Return one sentence on what the job does or waits for, and when it is expected to start.
+
+    Of an array it is about the first task that waits, or runs, or the last one; its ``id`` says which.
+    """
+    _, jobs = find_all(lab, job_id)
+    job = min(jobs, key=lambda job: (job.state is not JobState.QUEUED, job.state in FINAL))
+    if job.state in FINAL:
+        job = jobs[-1]
     if job.state is JobState.QUEUED:
         lab.board.wait_caught_up()
         job = lab.board.get(job_id) or job

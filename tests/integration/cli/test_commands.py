@@ -192,7 +192,7 @@ def test_ls_prints_a_table_ids_or_json(listing: FakeServer, labq: RunLabq) -> No
         "RAN",
     ]
     assert "1 (sim)" in done.stdout
-    assert done.stdout.endswith("6000 more: labq ls --limit 0\n")
+    assert done.stdout.endswith("6000 more: the same with --limit 0\n")
     assert "\x1b" not in done.stdout
     assert listing.requests[-1][1] == "/v1/jobs?owner=*&state=running"
     assert labq("ls", "--ids").stdout.split()[:2] == ["1", "2"]
@@ -275,6 +275,8 @@ def test_show_why_cancel_note_print_what_the_api_says(server: FakeServer, labq: 
     assert json.loads(labq("show", "3", "--json").stdout) == full
     server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full"})
     assert labq("why", "3").stdout == "n1 is full\n"
+    server.add_json("GET", "/v1/jobs/5/why", {"id": "5.1", "state": "queued", "why": "n1 is full"})
+    assert labq("why", "5").stdout == "job 5.1: n1 is full\n"
     told = [{"text": "1 × 24GB or more", "flag": "--gpus 24GB+", "start": None, "node": "n2"}]
     more = {"estimate": None, "starts_by": None, "sooner": told}
     server.add_json("GET", "/v1/jobs/3/why", {"id": "3", "state": "queued", "why": "n1 is full", **more})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -141,6 +142,26 @@ def test_an_array_is_one_request_with_a_task_for_each_index(alice: httpx.Client)
     one = alice.get(f"/v1/jobs/{made['id']}/logs")
     assert one.status_code == 404
     assert "array of 6 jobs" in error_of(one)["what"]
+
+
+def test_why_of_an_array_is_of_the_first_task_that_waits_or_runs(
+    alice: httpx.Client, agent: FakeAgent
+) -> None:
+    made = alice.post("/v1/jobs", json={"spec": {"image": "busybox"}, "array": "0-2"}).json()["id"]
+
+    def why() -> dict[str, Any]:
+        said: dict[str, Any] = alice.get(f"/v1/jobs/{made}/why").json()
+        return said
+
+    agent.run(f"{made}.0")
+    assert (why()["id"], why()["state"]) == (f"{made}.1", "queued")
+    agent.run(f"{made}.1")
+    agent.end(f"{made}.0")
+    agent.run(f"{made}.2")
+    assert (why()["id"], why()["state"]) == (f"{made}.1", "running")
+    agent.end(f"{made}.1")
+    agent.end(f"{made}.2")
+    assert (why()["id"], why()["state"]) == (f"{made}.2", "succeeded")
 
 
 def test_an_array_is_cancelled_whole(alice: httpx.Client, agent: FakeAgent) -> None:

@@ -87,6 +87,13 @@ def test_a_changed_file_is_in_force_within_seconds_and_a_bad_one_never(lab: Serv
     assert not finding["ok"]
     assert "rules.toml:4" in finding["what"]
     assert "labq_rules_file_refused 1.0" in alice.get("/metrics").text
+    file.write_text(RULES.replace("share = 5", "share = -7\nshre = 8"))
+    wait_for(lambda: "2 mistakes" in alice.get("/v1/rules").json()["problem"]["what"], 10, "both mistakes")
+    finding = next(row for row in alice.get("/v1/doctor").json() if row["name"] == "rules")
+    assert finding["what"].endswith(" has 2 mistakes")
+    assert finding["next"].startswith("labq admin rules show lists them")
+    file.write_text(RULES.replace("share = 5", "share = 7\nshre = 8"))
+    wait_for(lambda: "2 mistakes" not in alice.get("/v1/rules").json()["problem"]["what"], 10, "the last one")
     lab.end()
     lab.start()
     answer = lab.person().get("/v1/rules").json()
@@ -160,3 +167,20 @@ def test_mistakes_of_a_request_are_told(lab: Server) -> None:
     assert error_of(answer)["what"].startswith("ours.toml:2: ")
     assert lab.person().post("/v1/rules:compare", json={"text": ""}).status_code == 403
     assert admin.post("/v1/rules:compare", json={"text": "", "x": 1}).status_code == 422
+
+
+def test_what_is_legal_and_perhaps_not_meant_is_noted(lab: Server) -> None:
+    def notes(text: str) -> str:
+        answer = lab.person(admin=True).post("/v1/rules:compare", json={"text": text})
+        assert answer.status_code == 200, answer.text
+        return "\n".join(answer.json()["notes"])
+
+    bound = '[wait]\nbound = "3d"\n'
+    assert "without LABQ_MAX_TIME a job may run for ever" in notes(bound)
+    course = '[[reservation]]\nname = "course"\nfor = ["zoe"]\nfrom = 2000-01-01T00:00:00Z\nuntil = {}\n'
+    said = notes(bound + course.format("2099-01-01T00:00:00Z"))
+    assert "until the reservation course is over no job is told when it starts at the latest" in said
+    assert "reservation.course.for: nobody here is called zoe" in said
+    said = notes(bound + course.format("2000-02-01T00:00:00Z"))
+    assert "at the latest" not in said
+    assert "reservation.course: it is over since" in said

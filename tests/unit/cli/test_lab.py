@@ -162,17 +162,28 @@ def test_the_configuration_is_written_once_and_another_is_left_alone(tmp_path: P
     data.mkdir()
     person = people.invoker({}, os.getuid(), os.getgid())
     env = {"LABQ_CONFIG": str(mine)}
-    assert people.configure(plan(data), person, "t1", env) == []
+    known = {"hers"}.__contains__
+    assert people.configure(plan(data), person, "t1", env, known) == []
     assert mine.stat().st_mode & 0o777 == 0o600
     assert read_config(mine) == {"server": "http://127.0.0.1:7580", "token": "t1"}
-    assert people.configure(plan(data, port=81), person, "t2", env) == []  # ours: follows
+    assert people.configure(plan(data, port=81), person, "t2", env, known) == []  # ours: follows
     assert read_config(mine) == {"server": "http://127.0.0.1:81", "token": "t2"}
     mine.write_text('server = "http://lab"\ntoken = "other"\n')
-    hints = people.configure(plan(data), person, "t3", env)
+    hints = people.configure(plan(data), person, "t3", env, known)
     assert mine.read_text() == 'server = "http://lab"\ntoken = "other"\n'
     assert f"export LABQ_CONFIG={data}/config.toml" in "\n".join(hints)
     assert "t3" not in "\n".join(hints)
     assert read_config(data / "config.toml")["token"] == "t3"
+
+
+def test_a_configuration_of_an_earlier_lab_at_the_same_address_is_told(tmp_path: Path) -> None:
+    data, mine = tmp_path / "data", tmp_path / "config.toml"
+    data.mkdir()
+    person, env = people.invoker({}, os.getuid(), os.getgid()), {"LABQ_CONFIG": str(mine)}
+    for token, told in (("hers", False), ("an earlier lab's", True)):
+        mine.write_text(f'server = "{plan(data).server}"\ntoken = "{token}"\n')
+        hints = people.configure(plan(data), person, "t", env, {"hers"}.__contains__)
+        assert (f"export LABQ_CONFIG={data}/config.toml" in "\n".join(hints)) is told
 
 
 def test_the_welcome_says_simulated_and_how_to_ask_for_it(tmp_path: Path) -> None:

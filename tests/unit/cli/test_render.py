@@ -106,7 +106,7 @@ def test_a_job_that_never_ran_is_not_offered_to_be_fetched() -> None:
 def test_colours_only_when_asked_and_more_is_told() -> None:
     assert "\x1b" not in jobs.jobs_table([a_job()], NOW, 100)
     assert "\x1b[32m" in jobs.jobs_table([a_job()], NOW, 100, colours=True)
-    assert jobs.more_line(200, 9800) == "9600 more: labq ls --limit 0\n"
+    assert jobs.more_line(200, 9800) == "9600 more: the same with --limit 0\n"
     assert jobs.more_line(3, 3) == ""
 
 
@@ -140,8 +140,10 @@ def test_nodes_say_what_is_free_and_what_is_simulated() -> None:
         "cpus_held": 2.5, "memory": 2**36, "memory_held": 2**35, "labels": {"rack": "a"},
         "gpus": [a_gpu(simulated=True), a_gpu(index=1, simulated=True, holders=[{"job": "5", "owner": "yuki", "share": 2**33}])],
     }  # fmt: skip
+    assert "joined" not in nodes.nodes_text([node], NOW, 100)  # a server that is older says nothing of it
+    node["near"] = {"nvlink": [["0", "1", "2"], ["3", "5"]], "numa": [["1.2", "1.3"]]}
     shown = nodes.nodes_text([node, {**node, "gpus": []}], NOW, 100)
-    for part in ("drained (new fan)", "1m00s ago", "5.5 free of 8", "32GB free of 64GB", "rack=a", "(simulated): 1 free of 2",
+    for part in ("joined by NVLink: 0-2, 3+5\n", "on one NUMA node: 1.2+1.3\n", "drained (new fan)", "1m00s ago", "5.5 free of 8", "32GB free of 64GB", "rack=a", "(simulated): 1 free of 2",
                  "A100 (sim)", "5 yuki (8GB)", "no GPUs"):  # fmt: skip
         assert part in shown
 

@@ -127,3 +127,17 @@ def test_every_field_is_in_the_schema_with_a_legal_form() -> None:
     properties = json_schema()["properties"]
     assert set(properties) == {row.name for row in FIELDS} == set(JobSpec.__dataclass_fields__)
     assert all(row.form and row.help for row in FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("key", "few", "many"),
+    [
+        ("nodes", [f"!n{n}" for n in range(256)], [f"!n{n}" for n in range(257)]),
+        ("after", [str(n) for n in range(1, 1001)], [str(n) for n in range(1, 1002)]),
+        ("gpus", "|".join(f"m{n}" for n in range(32)), "|".join(f"m{n}" for n in range(33))),
+    ],
+)
+def test_a_list_that_every_decision_looks_at_is_short(key: str, few: object, many: object) -> None:
+    assert JobSpec.from_wire({"image": "busybox", key: few})
+    with pytest.raises(BadInputError, match=r"too many|33 models"):
+        JobSpec.from_wire({"image": "busybox", key: many})

@@ -16,7 +16,7 @@ from labq.job import Attempt, Job
 from labq.spec import PRIORITIES, JobSpec
 from labq_scheduler.decide import decide
 from labq_scheduler.policy.bound import LONGEST_GRACE, bound_of, waiting_since
-from labq_scheduler.policy.rules import Caps, Passing, Rules
+from labq_scheduler.policy.rules import Caps, Passing, Rules, Window
 from labq_scheduler.simulate.estimators import Fixed
 from labq_scheduler.simulate.replay import Ran, Replay
 from labq_scheduler.simulate.traces import TraceJob
@@ -53,8 +53,8 @@ def _trace(draw: st.DrawFn) -> list[TraceJob]:
     return sorted(rows, key=lambda row: row.submitted)
 
 
-def _too_late(ran: list[Ran]) -> list[str]:
-    """Return the jobs that started after their bound."""
+def _too_late(ran: list[Ran], phases: int = 1) -> list[str]:
+    """Return the jobs that started after their bound; ``phases``: 2 where there are caps."""
     found = []
     for place, row in enumerate(ran):
         late_at = row.job.submitted + BOUND
@@ -63,7 +63,7 @@ def _too_late(ran: list[Ran]) -> list[str]:
         before += sum(
             other.end > late_at and any(at <= row.job.submitted for at in other.stopped) for other in ran
         )
-        if row.start > late_at + (before + 1) * (LIMIT + GRACE) + 1e-6:
+        if row.start > late_at + phases * (before + 1) * (LIMIT + GRACE) + 1e-6:
             found.append(f"{row.job.id} was late at {late_at}, started at {row.start}, {before} before it")
     return found
 
@@ -116,10 +116,36 @@ def test_who_comes_back_to_the_head_of_a_line_does_not_make_those_behind_wait_an
     assert not _too_late(Replay(nodes, rules, Fixed(LIMIT), grace=GRACE, every=5.0).run(trace))
 
 
+CAPPED = Rules(
+    cap=Caps(gpus=4.0, jobs=3), groups={"a": "g", "b": "g"}, group_caps={"g": Caps(gpus=5.0)}, bound=BOUND
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(_trace(), st.sampled_from([1.0, 60.0, 1e6]), st.sampled_from(list(Passing)))
+def test_who_is_at_a_cap_waits_for_twice_the_bound_at_most(
+    trace: list[TraceJob], estimate: float, passing: Passing
+) -> None:
+    rules = replace(CAPPED, passing=passing, preempt_after=None)
+    assert not _too_late(Replay(NODES, rules, Fixed(estimate), grace=GRACE).run(trace), phases=2)
+
+
+@pytest.mark.parametrize("others", ["c", "ab"])
+def test_a_stream_of_small_jobs_does_not_keep_a_late_one_of_the_person_or_the_group_at_the_cap(
+    others: str,
+) -> None:
+    rules = replace(CAPPED, cap=Caps(gpus=4.0), group_caps={"g": Caps(gpus=4.0)}, preempt_after=None)
+    small = [TraceJob(str(n), others[n % len(others)], 15.0 * n, 45.0, 1, (), LIMIT) for n in range(100)]
+    wide = TraceJob("wide", others[0], 1.0, 10.0, 4, (), LIMIT)
+    trace = sorted([*small, wide], key=lambda row: row.submitted)
+    nodes = [make_node("n1", gpus=8)]
+    assert not _too_late(Replay(nodes, rules, Fixed(1.0), grace=GRACE).run(trace), phases=2)
+
+
 @settings(deadline=None, max_examples=40)
-@given(_trace(), st.sampled_from([1.0, 1e6]))
-def test_what_is_promised_is_kept(trace: list[TraceJob], estimate: float) -> None:
-    rules = Rules(bound=BOUND, preempt_after=None)
+@given(_trace(), st.sampled_from([1.0, 1e6]), st.booleans())
+def test_what_is_promised_is_kept(trace: list[TraceJob], estimate: float, capped: bool) -> None:
+    rules = replace(CAPPED if capped else Rules(bound=BOUND), preempt_after=None)
     promised: dict[str, float] = {}
 
     def see(snapshot: Snapshot, decisions: object) -> None:
@@ -248,16 +274,73 @@ def test_the_oldest_late_job_is_promised_one_run_and_each_before_another_adds_on
     assert bound_of(first, young, LATE, 7200.0) == 2600.0 + one
 
 
+def test_nothing_is_promised_until_a_reservation_of_nodes_is_over() -> None:
+    job = replace(make_job("1", gpus="1", time="1h"), submitted_at=0.0)
+    snapshot = make_snapshot([job], [make_node(gpus=1)])
+    kept = replace(LATE, windows=(Window("course", (), ("hana",), 500.0, snapshot.now + 1),))
+    assert bound_of(job, snapshot, kept, 3600.0) is None
+    assert bound_of(job, replace(snapshot, now=snapshot.now + 1), kept, 3600.0) is not None
+
+
+@pytest.mark.parametrize("case", ["its image is nowhere", "its machines are away", "the cap is too small"])
+def test_what_comes_free_under_a_cap_is_kept_for_a_late_job_only_if_it_could_run(case: str) -> None:
+    late = replace(make_job("1", gpus="a100:2", time="1h", image="big:1"), submitted_at=0.0)
+    young = replace(make_job("2", gpus="1", time="1h"), submitted_at=9999.0)
+    large = make_node("n1", gpus=2, model="NVIDIA A100")
+    running = [holding_job("9", "n2", "n2-0", started_at=9000, time="1h")]
+    rules = replace(LATE, cap=Caps(gpus=2))
+    snapshot = make_snapshot([late, young], [large, make_node("n2", gpus=2)], running=running)
+    assert not decide(snapshot, rules).starts
+    if case == "its image is nowhere":
+        snapshot = replace(snapshot, images={**snapshot.images, late.image_key: Image(late.image_key)})
+    elif case == "its machines are away":
+        snapshot = replace(snapshot, nodes=[replace(large, drained="a fan"), snapshot.nodes[1]])
+    else:
+        late = replace(make_job("1", gpus="a100:3", time="1h"), submitted_at=0.0)
+        snapshot = make_snapshot([late, young], [make_node("n1", gpus=3, model="NVIDIA A100"), snapshot.nodes[1]], running=running)  # fmt: skip
+    assert [start.job.id for start in decide(snapshot, rules).starts] == ["2"]
+
+
 @pytest.mark.parametrize(
-    "case", ["no bound", "no site maximum", "one runs without a limit", "no image", "not waiting for room"]
-)
+    "case",
+    [
+        "no bound", "no site maximum", "one runs without a limit", "no image", "its image is where it cannot run",
+        "a cap forbids it", "not waiting for room",
+    ],
+)  # fmt: skip
 def test_nothing_is_promised_that_could_be_broken(case: str) -> None:
     job: Job = replace(make_job("1", gpus="1", time="1h"), submitted_at=0.0)
-    limit = {} if case == "one runs without a limit" else {"time": "1h"}
-    running = [holding_job("9", "n1", "n1-0", started_at=9000, **limit)]
-    queued = [] if case == "not waiting for room" else [job]
-    snapshot = make_snapshot(
-        queued, [make_node(gpus=1)], running=running, images={} if case == "no image" else None
-    )
-    rules = replace(LATE, bound=None) if case == "no bound" else LATE
-    assert bound_of(job, snapshot, rules, None if case == "no site maximum" else 3600.0) is None
+    running = holding_job("9", "n1", "n1-0", started_at=9000, time="1h")
+    nodes = [make_node("n1", gpus=1), make_node("n2")]
+    snapshot, rules, most = make_snapshot([job], nodes, running=[running]), LATE, 3600.0
+    assert bound_of(job, snapshot, rules, most) is not None
+    match case:
+        case "no bound":
+            rules = replace(LATE, bound=None)
+        case "no site maximum":
+            assert bound_of(job, snapshot, rules, None) is None
+            return
+        case "one runs without a limit":
+            snapshot = replace(snapshot, holding={"n1": (holding_job("9", "n1", "n1-0"),)})
+        case "no image":
+            snapshot = replace(snapshot, images={})
+        case "its image is where it cannot run":
+            at = {"n2": ImageOnNode("ready", 0.0, "sha256:1")}
+            snapshot = replace(snapshot, images={job.image_key: Image(job.image_key, at)})
+        case "a cap forbids it":
+            rules = replace(LATE, cap=Caps(gpus=0.5))
+        case _:
+            snapshot = make_snapshot([], nodes, running=[running], held=[job])
+    assert bound_of(job, snapshot, rules, most) is None
+
+
+def test_an_older_job_that_is_held_back_counts_twice_and_so_does_all_where_there_are_caps() -> None:
+    older = replace(make_job("1", gpus="1", time="1h", image="other:1"), submitted_at=0.0)
+    job = replace(make_job("2", gpus="1", time="1h"), submitted_at=5.0)
+    snapshot = make_snapshot([older, job], [make_node("n1", gpus=1), make_node("n2")])
+    turn = 3600.0 + LONGEST_GRACE
+    assert bound_of(job, snapshot, LATE, 3600.0) == 2 * turn
+    at = {"n2": ImageOnNode("ready", 0.0, "sha256:1")}  # where it cannot run
+    away = replace(snapshot, images={**snapshot.images, older.image_key: Image(older.image_key, at)})
+    assert bound_of(job, away, LATE, 3600.0) == 3 * turn
+    assert bound_of(job, snapshot, replace(LATE, cap=Caps(gpus=1)), 3600.0) == 4 * turn

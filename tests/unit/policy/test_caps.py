@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from builders import holding_job, make_job, make_node, make_snapshot
+from builders import GB, holding_job, make_job, make_node, make_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labq.job import GpuHold
 from labq_scheduler.decide import decide
 from labq_scheduler.policy import rules as site
 from labq_scheduler.policy.caps import Caps, never
@@ -74,8 +76,9 @@ def test_what_is_held_now_counts() -> None:
     )
     held = Caps(lab, {"ann": 1.0, "bob": 1.5}, {"ann": 1, "bob": 3})
     assert held.reached("ann", 0.5) is None
-    assert held.reached("ann", 1.0) == "the group g holds 2.5 GPUs, and the lab's rules allow 3 at once"
-    assert held.reached("ann", 1.5) == "ann holds 1 GPU, and the lab's rules allow 2 at once"
+    most = "the lab's rules allow"
+    assert held.reached("ann", 1.0) == f"the group g holds 2.5 GPUs, and {most} 3 at once: 1 more is too many"
+    assert held.reached("ann", 1.5) == f"ann holds 1 GPU, and {most} 2 at once: 1.5 more are too many"
     assert held.reached("bob", 0.0) == "bob holds 3 running jobs, and the lab's rules allow 3 at once"
     assert held.reached("carl", 2.0) is None
 
@@ -88,3 +91,17 @@ def test_who_is_capped_blocks_nobody_and_is_told() -> None:
     found = decide(snapshot, lab)
     assert (found.starts, found.reservation) == ((), None)
     assert set(found.said.values()) == {"ann holds 1 GPU, and the lab's rules allow 1 at once"}
+
+
+def test_shares_that_fill_a_cap_to_the_last_byte_start() -> None:
+    held = holding_job("9", "n1", "n1-0")
+    held = replace(
+        held, gpus=(GpuHold("n1-0", 16 * GB),)
+    )  # 2/3 of a card; what counts fractions rounds it up
+    snapshot = make_snapshot(
+        [make_job("1", gpus="share:8GB"), make_job("2", gpus="share:8GB")],
+        [make_node(gpus=2)],
+        running=[held],
+    )
+    found = decide(snapshot, Rules(cap=site.Caps(gpus=1.0)))
+    assert [start.job.id for start in found.starts] == ["1"]

@@ -8,11 +8,12 @@ from builders import GB, holding_job, make_job, make_node, make_snapshot
 
 from labq.ending import EndReason
 from labq.image import Image, ImageOnNode
-from labq.job import Attempt, Job
+from labq.job import Attempt, GpuHold, Job
+from labq.node import Gpu
 from labq.states import JobState
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
-from labq_scheduler.policy.rules import Caps, Rules, Weights
+from labq_scheduler.policy.rules import Caps, Passing, Rules, Weights
 from labq_scheduler.policy.why import why_held, why_waiting
 from labq_scheduler.snapshot import Snapshot, class_key
 
@@ -225,14 +226,70 @@ def test_why_says_what_is_lacking_and_who_holds_it() -> None:
     large = make_job("2", gpus="2")
     seen = make_snapshot([large], [node], running=[holds])
     said = why(large, seen, decide(seen, Rules()))
-    assert said.startswith("it needs 2 GPUs; n1 has 1 of 2 GPUs free and 1 of the 1.8 cores free")
-    assert said.endswith("(held by ann's 1); it is next, and what comes free on n1 is kept for it")
+    assert said == (
+        "it needs 2 GPUs; n1 has 1 of 2 GPUs free (held by ann's 1); it is next, and what comes free on n1 is kept for it"
+    )
     small = make_job("3", cpus=1.5)
     seen = make_snapshot([small], [node], running=[holds])
     assert why(small, seen, decide(seen, Rules())) == (
-        "it needs 1.5 cores; n1 has 1 of the 1.5 cores free that it gets there (held by ann's 1); "
+        "it needs 1.5 cores; n1 has 1 core free (held by ann's 1); "
         "it is next, and what comes free on n1 is kept for it"
     )
     behind = make_job("4", gpus="2")
     seen = make_snapshot([large, behind], [node], running=[holds])
     assert why(behind, seen, decide(seen, Rules())).endswith("; job 2 is before it")
+
+
+def test_why_counts_only_gpus_that_would_do_and_tells_of_cores_what_was_asked_for() -> None:
+    cards = (Gpu("n1-0", 0, "A100", 80 * GB), Gpu("n1-1", 1, "T4", 16 * GB), Gpu("n1-2", 2, "T4", 16 * GB))
+    node = replace(make_node("n1", cpus=3), gpus=cards)
+    holds = replace(holding_job("1", "n1", "n1-0"), cpus=2.0)
+
+    def said(job: Job) -> str:
+        seen = make_snapshot([job], [node], running=[holds])
+        return why(job, seen, decide(seen, Rules())).partition(" (held by ann's 1)")[0]
+
+    assert said(make_job("2", gpus="a100")) == "it needs 1 GPU (a100); n1 has 0 of 1 such GPUs free"
+    assert said(make_job("2", gpus="a100", cpus=2)) == (
+        "it needs 1 GPU (a100) and 2 cores; n1 has 0 of 1 such GPUs free and 1 core free"
+    )
+    assert (
+        said(make_job("2", gpus="t4:2"))
+        == "it needs 2 GPUs (t4:2); n1 has 1 core free of the 1.8 that it gets there"
+    )
+
+
+def test_why_says_how_much_of_a_shared_gpu_is_left() -> None:
+    shares = replace(holding_job("1", "n1", "n1-0"), gpus=(GpuHold("n1-0", 20 * GB),))
+    job = make_job("2", gpus="share:8GB")
+    seen = make_snapshot([job], [make_node("n1", gpus=1)], running=[shares])
+    assert why(job, seen, decide(seen, Rules())).startswith(
+        "it needs 8GB of a GPU; n1 has at most 4GB of a GPU free (held by ann's 1)"
+    )
+
+
+def test_where_nobody_may_pass_a_job_whose_machine_is_away_blocks_nobody() -> None:
+    away = replace(make_node("big", gpus=4), drained="for a fan")
+    strict, jobs = (
+        Rules(passing=Passing.NONE),
+        [make_job("1", gpus="2", priority="high"), make_job("2", gpus="1")],
+    )
+    assert started(decide(make_snapshot(jobs, [away, make_node("n1", gpus=1)]), strict)) == {"2": "n1"}
+    busy = [holding_job("9", "n1", "n1-0")]
+    assert started(decide(make_snapshot(jobs, [make_node("n1", gpus=2)], running=busy), strict)) == {}
+
+
+@pytest.mark.parametrize(("limit", "hint"), [({}, "a time limit"), ({"time": "10h"}, "a shorter time limit")])
+def test_why_says_that_a_shorter_limit_might_let_a_job_pass(limit: dict[str, str], hint: str) -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW, time="1h")]
+    wide = make_job("2", gpus="2")
+
+    def seen(**asked: Any) -> tuple[Job, Snapshot]:
+        behind = make_job("3", gpus="1", cpus=1, **asked)
+        return behind, make_snapshot([wide, behind], [make_node(gpus=2)], running=running)
+
+    behind, snapshot = seen(**limit)
+    said = why(behind, snapshot, decide(snapshot, IN_ORDER))
+    assert said.endswith(f"; starting this one on n1 now could delay it ({hint}, --time, might let it pass)")
+    _, snapshot = seen(time="30m")
+    assert started(decide(snapshot, IN_ORDER)) == {"3": "n1"}

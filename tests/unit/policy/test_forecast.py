@@ -11,11 +11,12 @@ from builders import GB, holding_job, make_job, make_node, make_snapshot
 from labq.image import Image
 from labq.job import Job
 from labq.states import JobState
-from labq_scheduler.forecast.ahead import IMAGE_TAKES, Now
+from labq_scheduler.decide import decide
+from labq_scheduler.forecast.ahead import IMAGE_TAKES, OUTPUTS_TAKE, Now
 from labq_scheduler.forecast.line import Waiting, with_jobs, without
-from labq_scheduler.forecast.outlook import DAY, Forecast, forecast
+from labq_scheduler.forecast.outlook import DAY, Forecast, Outlook, forecast
 from labq_scheduler.forecast.sooner import sooner
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules import Rules, Window
 from labq_scheduler.policy.runtimes import Kind, Runtimes
 from labq_scheduler.simulate.estimators import Oracle
 from labq_scheduler.snapshot import Columns, Queue, Snapshot
@@ -136,6 +137,15 @@ def test_a_job_that_nothing_could_hold_never_starts() -> None:
     assert outlook.never
 
 
+def test_a_job_that_a_reservation_keeps_out_starts_when_that_is_over() -> None:
+    course = Window("course", ("n1",), ("hana",), NOW + 600, NOW + 4000)
+    job = one("a", time="1h")
+    found = forecast(
+        Now.of(make_snapshot([job], [make_node("n1", gpus=1)]), Rules(windows=(course,))), [job.id]
+    )
+    assert start(found, job.id) == (NOW + 4000, "n1")
+
+
 def test_a_node_that_does_not_answer_later_on_is_not_thought_lost() -> None:
     running = [holding_job("1", "n1", "n1-0", started_at=NOW, name="a")]
     node = make_node(gpus=1, heartbeat=NOW)
@@ -157,6 +167,14 @@ def test_a_held_job_comes_when_its_time_has_come_or_its_dependency_has_ended() -
     assert start(found, "2") == (NOW + 5000, "n1")
     assert start(found, "3") == (NOW + 700, "n1")
     assert found.of("4") is None
+
+
+def test_a_job_whose_outputs_are_on_their_way_comes_when_they_are_thought_to_be_there() -> None:
+    back = replace(make_job("2", name="b"), outputs_due=1)
+    snapshot = make_snapshot(
+        [one("x", number=8)], [make_node(gpus=1)], held=[back], runtimes=oracle(b=1, x=1)
+    )
+    assert start(ahead(snapshot), "2") == (NOW + OUTPUTS_TAKE, "n1")
 
 
 def test_an_image_that_is_nowhere_takes_its_time() -> None:
@@ -205,8 +223,6 @@ def same(queue: Queue, expected: Queue) -> None:
 
 
 def told(snapshot: Snapshot, job: Job) -> list[tuple[str, float | None, str]]:
-    from labq_scheduler.decide import decide
-
     rooms = dict(decide(snapshot, RULES).rooms)
     found = sooner(job, ahead(snapshot).of(job.id), snapshot, RULES, rooms)
     return [(one.flag, one.start, one.node) for one in found]
@@ -236,3 +252,17 @@ def test_a_time_limit_that_lets_a_job_pass_is_told_as_sooner() -> None:
 def test_no_variant_is_told_of_a_job_that_starts_at_once() -> None:
     job = make_job("1", gpus="1")
     assert told(make_snapshot([job], [make_node(gpus=4)]), job) == []
+
+
+def test_a_request_that_could_run_nowhere_else_is_not_told_as_sooner() -> None:
+    nodes = [make_node("n1", gpus=2), make_node("n2", gpus=1, model="T4")]
+    running = [holding_job("1", "n1", "n1-0", "n1-1", started_at=NOW - 60, name="a")]
+    job = make_job("2", gpus="4090:2", nodes=["!n2"], name="job")
+    snapshot = make_snapshot([job], nodes, running=running, runtimes=oracle(a=600, job=1))
+    by_chance = Outlook(
+        NOW + 9000, NOW + 9000, NOW + 9000, "n1", NOW + 9000
+    )  # other futures than those of variants
+    rooms = dict(decide(snapshot, RULES).rooms)
+    flags = {one.flag for one in sooner(job, by_chance, snapshot, RULES, rooms)}
+    assert "--gpus '4090:1'" in flags
+    assert not flags & {"--gpus '2'", "no --node"}

@@ -35,3 +35,12 @@ def test_constraints_that_hold_alone_and_not_together_are_both_named() -> None:
 def test_labels_are_constraints() -> None:
     assert nearest_fit(make_spec(nodes=["rack=a", "group=vision"], gpus="0"), NODES) is None
     assert nearest_fit(make_spec(nodes=["rack!=a"], gpus="0"), NODES) is None
+
+
+def test_a_job_without_gpus_is_told_of_cores_and_not_of_gpus() -> None:
+    said = nearest_fit(make_spec(gpus="0", cpus=999), NODES)
+    assert said is not None
+    assert said.startswith("no node has 999 cores")
+    assert (nearest_fit(make_spec(gpus="1", cpus=999), [make_node(gpus=1)]) or "").startswith(
+        "no node with such GPUs has 999 cores"
+    )

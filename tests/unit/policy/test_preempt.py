@@ -263,6 +263,23 @@ def test_everything_ends_and_nobody_is_stopped_in_vain_too_often_or_by_whom_it_s
     assert not any((other, job) in stopped_for for job, other in stopped_for)
 
 
+def test_an_image_is_brought_to_a_node_before_anybody_is_stopped_there() -> None:
+    nodes = [make_node("n1", gpus=1), make_node("n2", gpus=1)]
+    running = [holding_job("1", "n1", "n1-0"), replace(_scavenger("2", "n2-0"), node="n2")]
+    job = _high()
+    has = {"n1": ImageOnNode("ready", 0.0, "sha256:1")}
+    for there, stopped, prepared in [
+        ({}, [], ["n2"]),
+        ({"n2": ImageOnNode("preparing", 0.0)}, [], []),
+        ({"n2": ImageOnNode("failed", NOW)}, [], []),
+        ({"n2": ImageOnNode("ready", 0.0, "sha256:1")}, ["2"], []),
+    ]:
+        images = {job.image_key: Image(job.image_key, has | there)}
+        decisions = decide(make_snapshot([job], nodes, running=running, images=images, now=NOW), RULES)
+        assert _stopped(decisions) == stopped
+        assert [prepare.node for prepare in decisions.prepares] == prepared
+
+
 def test_nobody_is_stopped_where_there_is_room_that_only_lacks_the_image() -> None:
     nodes = [make_node("n1", gpus=1), make_node("n2", gpus=2)]
     full = holding_job("1", "n1", "n1-0")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labq.job import GpuHold, Job
+from labq.neighbours import Neighbours
 from labq.node import Node
 from labq_scheduler.decide import decide
 from labq_scheduler.decisions import Decisions
@@ -62,11 +63,17 @@ USAGE = st.fixed_dictionaries({}, optional=dict.fromkeys(["ann", "bob"], st.samp
 
 
 def lab(nodes: list[tuple[int, str, int]]) -> list[Node]:
-    """Return the machines."""
-    return [
+    """Return the machines; of those with A100, the first GPU and the last are joined by NVLink, and those between."""
+    made = [
         make_node(f"n{i}", gpus=gpus, model=model, gpu_memory=(80 if "A100" in model else 24) * GB, cpus=cpus)
         for i, (gpus, model, cpus) in enumerate(nodes)
     ]
+    return [replace(node, near=_pairs(node)) if "A100" in str(node.gpus) else node for node in made]
+
+
+def _pairs(node: Node) -> Neighbours:
+    uuids = [gpu.uuid for gpu in node.gpus]
+    return Neighbours.from_wire({"nvlink": [[uuids[0], uuids[-1]], uuids[1:-1]]}, uuids)
 
 
 def queue_of(wires: list[tuple[str, dict[str, Any]]]) -> list[Job]:

@@ -38,6 +38,8 @@ def refused(text: str) -> BadInputError:
         ('[fair-share]\nhalf-life = "0d"', 2, "would forget all use", "share = 0"),
         ('[fair-share]\nhalf-life = "5s"', 2, "too short", "14d"),
         ('[fair-share]\nhalf-life = "soon"', 2, "'soon' is not a duration", "30m"),
+        ("[wait]\nbound = 7", 2, "7 has no unit", '"14d"'),
+        ('[wait]\nbound = "7"', 2, '"7" has no unit', '"14d"'),
         ("[fair-share]\nage-full = []", 2, "[] is not a duration", '"14d"'),
         ('[passing]\nrule = "esay"', 2, '"esay" is not known', 'did you mean "easy"?'),
         ("[preemption]\nmost = 1.5", 2, "1.5 is out of range", "whole number"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ def test_the_lab_s_own_jobs_never_span_machines_and_those_that_fit_nowhere_are_l
     assert found.notes == [
         "machines that take no work now are left out: n3",
         "2 of 5 jobs are left out that not all of these machines could run, as job 3 (GPUs '4')",
+        "3 jobs are few: differences may be chance",
     ]
     last = found.work.trace[-1]
     assert last.spec is not None
@@ -217,13 +219,49 @@ def test_the_picture_is_xml_with_a_bar_for_each_figure_and_a_curve_for_each_row(
     assert root.findtext(f"{SVG}title") == "a < b & c"
     curves = root.findall(f"{SVG}polyline")
     assert [curve.findtext(f"{SVG}title") for curve in curves] == ["easy-pred", "fifo", "own"]
-    assert all(len(curve.attrib["points"].split()) == len(GRID) for curve in curves)
+    (points,) = {len(curve.attrib["points"].split()) for curve in curves}
+    assert all(
+        row.started[points - 1] == 1.0 for row in rows
+    )  # it goes on until all have started, and no further
+    assert points == len(GRID) or any(row.started[points - 2] < 1.0 for row in rows)
     bars = [bar for bar in root.findall(f"{SVG}rect") if bar.find(f"{SVG}title") is not None]
     assert len(bars) == 2 * (len(rows[1].ratios) + 1)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     for box in root.findall(f"{SVG}rect"):
         assert 0 <= float(box.get("x", 0)) <= float(box.get("x", 0)) + float(box.attrib["width"]) <= width
         assert 0 <= float(box.get("y", 0)) <= float(box.get("y", 0)) + float(box.attrib["height"]) <= height
+
+
+def test_a_table_is_in_the_unit_in_which_people_waited(trace: Path) -> None:
+    (row,) = answered(trace, compare="own")
+
+    def waited(hours: float) -> Row:
+        return replace(row, measures=replace(row.measures, wait_mean=hours / 4, wait_max=hours))
+
+    assert " hours waited " in table_text([waited(2.0)])
+    assert " 0.50 " in table_text([waited(2.0)])
+    assert " minutes waited " in table_text([waited(1.9), waited(0.1)])
+    assert " 28.50 " in table_text([waited(1.9), waited(0.1)])
+    assert " seconds waited " in table_text([waited(0.01)])
+    assert " 9.00 " in table_text([waited(0.01)])
+    assert "people wait 9.00 s instead of 18.0 s (-50%) on average" in sentence(waited(0.02), waited(0.01))
+
+
+@pytest.mark.parametrize(("score", "ticks"), [(0.6, 3), (0.3, 5), (0.01, 7), (3.9, 5), (50.0, 7)])
+def test_the_scale_of_the_picture_is_as_large_as_its_bars_need(trace: Path, score: float, ticks: int) -> None:
+    (row,) = answered(trace, compare="own")
+    other = replace(row, label="other", score=score)
+    root = ET.fromstring(picture([row, other], "x"))  # noqa: S314 # it is ours
+    said = {text.text for text in root.findall(f"{SVG}text")}
+    assert len(said & {"1/8", "1/4", "1/2", "1×", "2×", "4×", "8×"}) == ticks
+
+
+def test_few_jobs_and_jobs_that_came_close_together_are_doubted(trace: Path, tmp_path: Path) -> None:
+    assert asked(trace).notes == ["120 jobs are few: differences may be chance"]
+    near = write(tmp_path, [TraceJob(str(n), "a", n * 10.0, 5.0, 1) for n in range(200)])
+    assert asked(near, shake=0).notes == []
+    (note,) = asked(near, shake=1).notes
+    assert note.startswith("all jobs came within 33m10s, and submissions are moved by up to 30 min")
 
 
 def test_curves_rise_from_who_never_waited_to_everybody(trace: Path) -> None:

@@ -14,7 +14,7 @@ from labq_worker import end_facts
 from labq_worker.build_output import BuildOutput, why_pull_failed
 from labq_worker.config import parse_allowed, parse_labels
 from labq_worker.end_facts import SeenEnd, Signals
-from labq_worker.sim_gpus import simulated_gpus
+from labq_worker.sim_gpus import simulated_gpus, simulated_neighbours
 from labq_worker.stop_plan import stop_plan
 
 STOP = StopRequest(EndReason.CANCELLED_BY_USER, "alice", 100.0)
@@ -105,8 +105,26 @@ def test_simulated_gpus() -> None:
     assert all(gpu.simulated for gpu in gpus)
 
 
+def test_simulated_gpus_of_one_part_may_be_near_each_other() -> None:
+    text = "sim:2xA100-80GB+nvlink, 2xA100-80GB+nvlink,2xL4-24GB+numa,2xT4-16GB"
+    assert [gpu.model for gpu in simulated_gpus(text, "n1")] == ["A100"] * 4 + ["L4"] * 2 + ["T4"] * 2
+    assert simulated_neighbours(text, "n1").to_wire() == {
+        "nvlink": [["SIM-n1-0", "SIM-n1-1"], ["SIM-n1-2", "SIM-n1-3"]],
+        "numa": [["SIM-n1-4", "SIM-n1-5"]],
+    }
+
+
 @pytest.mark.parametrize(
-    "text", ["sim:", "sim:2xRTX", "sim:0xA100-80GB", "sim:99xA100-80GB", "sim:-80GB", "sim:2x-4GB"]
+    "text",
+    [
+        "sim:",
+        "sim:2xRTX",
+        "sim:0xA100-80GB",
+        "sim:99xA100-80GB",
+        "sim:-80GB",
+        "sim:2x-4GB",
+        "sim:2xA100-80GB+wifi",
+    ],
 )
 def test_simulated_gpus_that_are_refused(text: str) -> None:
     with pytest.raises(BadInputError) as refused:
