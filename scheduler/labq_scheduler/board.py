@@ -334,8 +334,7 @@ class Board:
 
     def _learn(self) -> None:
         """Let the estimates rest on all that is known now; the lock is held."""
-        if self._learning.fold():
-            self._pending.estimate_anew()
+        self._learning.fold()
 
     def _put(self, old: Job | None, job: Job) -> None:
         if old is not None:

@@ -79,7 +79,8 @@ class _Pass:
         self.windows = Windows(rules, snapshot.nodes, self.now)
         self.line = Line(
             queue, rules, now=self.now, factors=factors(active, snapshot.usage, rules), held=self.held,
-            gpus=self.gpus, owed=queue.owed | ground.awaited().keys(),
+            gpus=self.gpus, expected=snapshot.runtimes.expected,
+            owed=queue.owed | ground.awaited().keys(),
         )  # fmt: skip
 
     def run(self) -> Decisions:

@@ -101,21 +101,20 @@ class Learning:
             seconds = max(0.0, attempt.ended_at - attempt.started_at)
             self._new.append(PastRun(attempt.ended_at, key, kind_of(job), seconds))
 
-    def fold(self) -> bool:
-        """Let ``runtimes`` know what is new; return True when the records were among it: all estimates are others then."""
+    def fold(self) -> None:
+        """Let ``runtimes`` know what is new."""
         new, self._new = self._new, []
         past, self._past = self._past, None
         if past is None:
             for run in sorted(new):
                 self._kept.append(run)
                 self.runtimes.add(run.kind, run.seconds)
-            return False
+            return
         older = [run for run in past if self._is_new(run.key)]
         self._kept = deque(sorted([*older, *self._kept, *new]), maxlen=KEEP)
         self.runtimes.forget()
         for run in self._kept:
             self.runtimes.add(run.kind, run.seconds)
-        return bool(older)
 
     def _is_new(self, key: tuple[str, float, int]) -> bool:
         if key in self._seen:

@@ -9,7 +9,7 @@ from typing import Any
 from labq.job import Job
 from labq_scheduler.policy.runtimes import Estimator
 from labq_scheduler.policy.shape import Shape
-from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key, head_of, row_of
+from labq_scheduler.snapshot import ClassKey, Columns, Queue, class_key, estimate_of, head_of, row_of
 
 _COLUMNS = tuple(item.name for item in fields(Columns))
 
@@ -20,8 +20,8 @@ FORGET = 256
 class Pending:
     """The classes. Not safe for threads: the board's lock is held around every call.
 
-    A job's run time is estimated once, when it comes: estimates that changed while it waits would let jobs of one person
-    overtake each other to and fro.
+    Run times are estimated by class, and anew whenever one of the person's runs ends. Jobs that came before keep their
+    place: within a class the first is the first, whatever is thought of its run time meanwhile.
     """
 
     def __init__(self, estimator: Estimator) -> None:
@@ -35,6 +35,9 @@ class Pending:
         #: job -> the job for which it was stopped
         self._yielded: dict[str, str] = {}
         self._rows: dict[ClassKey, int] = {}
+        #: by owner: the classes, and what their estimates rest on
+        self._classes: dict[str, dict[ClassKey, None]] = {}
+        self._known: dict[str, tuple[int, int]] = {}
         self._keys: list[ClassKey] = []
         self._jobs: list[dict[str, Job]] = []
         #: what was handed out of each row; None = it changed since
@@ -80,13 +83,6 @@ class Pending:
         elif first == job.id and key not in self._unsorted:
             self._write_head(row, next(iter(jobs.values())))
 
-    def estimate_anew(self) -> None:
-        """Estimate all run times again: what they rest on was not known when the jobs came."""
-        jobs = [job for row in self._jobs for job in row.values()]
-        self.clear()
-        for job in sorted(jobs, key=_order):
-            self.add(job)
-
     def key_of(self, job_id: str) -> ClassKey | None:
         """Return the class that a job is in."""
         return self._class_of.get(job_id)
@@ -104,6 +100,7 @@ class Pending:
 
     def frozen(self) -> Queue:
         """Return them as they are now; later changes do not reach it."""
+        self._estimate()
         self._sort()
         handed: list[tuple[Job, ...]] = []
         for row, jobs in enumerate(self._handed):
@@ -122,12 +119,15 @@ class Pending:
         self._keys.append(key)
         self._jobs.append({})
         self._handed.append(None)
+        self._classes.setdefault(key.owner, {})[key] = None
+        self._known.setdefault(key.owner, self._knows(key.owner))
         if max(len(self._shapes), len(self._images)) > 2 * row + FORGET:
             self._renumber()
         user = self._users.setdefault(key.owner, len(self._users))
         shape = self._shapes.setdefault(key.shape, len(self._shapes))
         image = self._images.setdefault(key.image_key, len(self._images))
         made: dict[str, float] = {"user": user, "shape": shape, "image": image, **row_of(key)}
+        made |= estimate_of(key, self._estimator)
         for name, column in self._columns.items():
             column.append(made.get(name, 0))  # what tells of the first job is written when it is there
         return row
@@ -144,9 +144,11 @@ class Pending:
 
     def _drop_row(self, row: int) -> None:
         """Put the last row in its place."""
-        last = len(self._keys) - 1
-        self._unsorted.discard(self._keys[row])
-        del self._rows[self._keys[row]]
+        last, key = len(self._keys) - 1, self._keys[row]
+        self._unsorted.discard(key)
+        del self._rows[key], self._classes[key.owner][key]
+        if not self._classes[key.owner]:
+            del self._classes[key.owner], self._known[key.owner]
         if row != last:
             self._keys[row], self._jobs[row], self._handed[row] = (
                 self._keys[last], self._jobs[last], self._handed[last],
@@ -161,6 +163,29 @@ class Pending:
         self._handed.pop()
         if not self._keys:  # names are kept only while somebody waits
             self._users, self._shapes, self._images = {}, {}, {}
+
+    def _knows(self, owner: str) -> tuple[int, int]:
+        return self._estimator.kinds(owner), self._estimator.version(owner)
+
+    def _estimate(self) -> None:
+        """Estimate the run times anew of whom more is known than before."""
+        for owner, known in list(self._known.items()):
+            if (knows := self._knows(owner)) == known:
+                continue
+            if knows[0] != known[0]:  # some jobs are estimated by their names now
+                jobs = [job for key in self._classes[owner] for job in self._jobs[self._rows[key]].values()]
+                moved = [job for job in jobs if class_key(job, self._estimator) != self._class_of[job.id]]
+                for job in moved:
+                    self.remove(job)
+                for job in moved:
+                    self.add(job)
+            self._known[owner] = knows
+            alike: dict[tuple[str, int, float | None], dict[str, float]] = {}
+            for key in self._classes[owner]:
+                kind = (key.name, key.shape.gpus.count, key.time)
+                estimate = alike.get(kind) or alike.setdefault(kind, estimate_of(key, self._estimator))
+                for name, value in estimate.items():
+                    self._columns[name][self._rows[key]] = value
 
     def _write_head(self, row: int, job: Job) -> None:
         for name, value in head_of(job).items():

@@ -36,9 +36,9 @@ class ClassKey(NamedTuple):
     grace: float
     preemptible: bool
     image_key: str
-    #: seconds that it will run: likely, and safely
-    typical: float
-    safe: float
+    #: of the runs that the run time is estimated from; "" = all of the owner's with so many GPUs. What is estimated changes
+    #: with every run and is alike for the whole class: a person's jobs of one kind start in the order they came
+    name: str
     #: when it began to wait anew, seconds since the epoch; 0 = it waits since it came. Without it, who comes back to the head
     #: of its class would make all who stand there wait anew, and break what they were promised (policy/bound.py)
     anew: float
@@ -50,9 +50,8 @@ def kind_of(job: Job) -> Kind:
 
 
 def class_key(job: Job, estimator: Estimator) -> ClassKey:
-    """Return the class of a job, as its run time is estimated now."""
+    """Return the class of a job, by what its run time is estimated from now."""
     spec, since = job.spec, waiting_since(job)
-    estimate = estimator.estimate(kind_of(job), spec.time)
     return ClassKey(
         job.owner,
         PRIORITIES.index(spec.priority),
@@ -61,8 +60,7 @@ def class_key(job: Job, estimator: Estimator) -> ClassKey:
         spec.grace,
         spec.preemptible,
         job.image_key,
-        estimate.typical,
-        estimate.safe,
+        estimator.kind(kind_of(job)).name,
         since if since > job.submitted_at else 0.0,
     )
 
@@ -92,11 +90,15 @@ class Columns:
 
 
 def row_of(key: ClassKey) -> dict[str, float]:
-    """Return what the columns tell of a class, but for its numbers in the lists and its first job."""
+    """Return what the columns tell of a class for good."""
     limit = float("inf") if key.time is None else key.time + key.grace
-    return {
-        "rank": key.rank, "doublings": key.shape.doublings, "typical": key.typical, "safe": key.safe, "limit": limit,
-    }  # fmt: skip
+    return {"rank": key.rank, "doublings": key.shape.doublings, "limit": limit}
+
+
+def estimate_of(key: ClassKey, estimator: Estimator) -> dict[str, float]:
+    """Return what the columns tell of the run time of a class, as it is estimated now."""
+    estimate = estimator.estimate(Kind(key.owner, key.name, key.shape.gpus.count), key.time)
+    return {"typical": estimate.typical, "safe": estimate.safe}
 
 
 def head_of(job: Job) -> dict[str, float]:

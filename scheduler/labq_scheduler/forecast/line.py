@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from labq.job import Job
 from labq_scheduler.policy.runtimes import Estimator
-from labq_scheduler.snapshot import Columns, Queue, class_key, head_of, row_of
+from labq_scheduler.snapshot import Columns, Queue, class_key, estimate_of, head_of, row_of
 
 _HEADS = ("submitted", "since", "seq", "index")
 _T = TypeVar("_T", bound=Hashable)
@@ -17,7 +17,7 @@ _T = TypeVar("_T", bound=Hashable)
 class Waiting:
     """The classes of a queue, each with the jobs that have not started yet.
 
-    Run times stay as they were estimated when the jobs came, as they do in the server.
+    Run times stay as they are estimated now: what will be learnt until then, nobody knows.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -93,7 +93,7 @@ def with_jobs(queue: Queue, jobs: Sequence[Job], estimator: Estimator) -> Queue:
     for key, job in zip(keys, jobs, strict=True):
         row: dict[str, Any] = {
             "user": users.of(key.owner), "shape": shapes.of(key.shape), "image": images.of(key.image_key),
-            **row_of(key), **head_of(job),
+            **row_of(key), **estimate_of(key, estimator), **head_of(job),
         }  # fmt: skip
         for name, value in row.items():
             rows[name].append(value)

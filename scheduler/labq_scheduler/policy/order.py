@@ -10,9 +10,10 @@ The order of those that wait:
                  the tasks of an array and other people's jobs take turns
        c. age:   time waited / ``age_full``, at most 1
        d. wide:  c, for each doubling of the number of GPUs
-       e. small: 1 - (log2(minutes of the likely run time) + doublings of the GPUs) / 20, so that a job of one GPU-minute has
-                 1 and one of two GPU-years 0. By the estimate made when the job came, as Dell'Amico advises ("Scheduling
-                 with inexact job sizes", arXiv 1907.04824): shortest estimated first, without updating what remains
+       e. small: 1 - (log2(minutes of the expected run time) + doublings of the GPUs) / 20, so that a job of one GPU-minute
+                 has 1 and one of two GPU-years 0. Expected is what is predicted, as far as predictions proved right
+                 (policy/trust.py). Shortest expected first is nearly the best that can be done with inexact sizes
+                 (Dell'Amico, "Scheduling with inexact job sizes", arXiv 1907.04824)
     5. the earlier arrival
 The number after each weight in ``Weights`` is the same letter.
 """
@@ -49,6 +50,7 @@ class Line:
         factors: Mapping[str, float],
         held: dict[str, float],
         gpus: float,
+        expected: Callable[[float], float],
         owed: frozenset[str] = frozenset(),
     ) -> None:
         """Sort.
@@ -60,6 +62,7 @@ class Line:
             factors: fair share factor by person.
             held: GPUs held by person; changed by :meth:`hold`.
             gpus: of the lab.
+            expected: seconds that a job is expected to run for which so many are typical.
             owed: ids of jobs for which others were stopped.
         """
         self._queue, self._rules, self._now = queue, rules, now
@@ -76,8 +79,11 @@ class Line:
             weights.held * held.get(name, 0.0) / self._gpus - share
             for name, share in zip(queue.users, self._share, strict=True)
         ]
-        kinds = list(zip(columns.typical, columns.doublings, strict=True))
-        small = {kind: weights.small * (1.0 - _size(*kind)) for kind in set(kinds)}
+        kinds = list(zip(columns.typical, columns.limit, columns.doublings, strict=True))
+        small = {
+            kind: weights.small * (1.0 - _size(min(expected(kind[0]), kind[1]), kind[2]))
+            for kind in set(kinds)
+        }
         #: by class: what smallness adds
         self._small = [small[kind] for kind in kinds]
         age, wide, full = weights.age, weights.wide, rules.age_full
@@ -160,6 +166,6 @@ class Line:
         return self._share[user] + self._small[row] + slope * aged - taken
 
 
-def _size(typical: float, doublings: float) -> float:
-    """Return how large a job is: 0 = one GPU-minute, 1 = two GPU-years."""
-    return (log2(max(60.0, typical) / 60.0) + doublings) / DOUBLINGS
+def _size(seconds: float, doublings: float) -> float:
+    """Return how large a job is that runs so long: 0 = one GPU-minute, 1 = two GPU-years."""
+    return (log2(max(60.0, seconds) / 60.0) + doublings) / DOUBLINGS

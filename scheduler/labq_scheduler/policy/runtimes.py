@@ -18,9 +18,11 @@ user runtime estimates", IEEE TPDS 18(6), 2007.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, exp, log, log2
 from typing import NamedTuple, Protocol, TypeVar
+
+from labq_scheduler.policy.trust import Trust
 
 K = TypeVar("K")
 
@@ -72,8 +74,17 @@ class Estimate:
 class Estimator(Protocol):
     """Who knows how long jobs run."""
 
+    def kind(self, kind: Kind) -> Kind:
+        """Return the kind that a job is estimated as: without the name if that tells no more than the others do."""
+
+    def kinds(self, owner: str) -> int:
+        """Return a number that changes whenever :meth:`kind` may have changed for a person's jobs."""
+
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
         """Return how long a job will run, when it starts now."""
+
+    def expected(self, typical: float) -> float:
+        """Return how long to expect a job to run for which so many seconds are typical, as far as that is to be believed."""
 
     def total(self, kind: Kind, limit: float | None, safe: float, elapsed: float) -> float:
         """Return the seconds that a job will have run, which has run for ``elapsed``: always more than that."""
@@ -93,12 +104,20 @@ class Runtimes:
         self._by_owner: dict[str, tuple[float, ...]] = {}
         self._all: tuple[float, ...] = ()
         self._versions: dict[str, int] = {}
+        self._kinds: dict[str, int] = {}
+        self._trust = Trust()
         self._total = 0
         self._frozen: Runtimes | None = None
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Note a run that ended by itself or was ended by its owner."""
-        _append(self._by_name, kind, seconds)
+        if self._all:
+            self._trust.add(self.estimate(kind, None).typical, seconds)
+        forgotten = _append(self._by_name, kind, seconds)
+        if len(self._by_name[kind]) == MIN_NAMED:
+            self._kinds[kind.owner] = self._kinds.get(kind.owner, 0) + 1
+        if forgotten is not None:
+            self._kinds[forgotten.owner] = self._kinds.get(forgotten.owner, 0) + 1
         _append(self._by_gpus, (kind.owner, kind.gpus), seconds)
         _append(self._by_owner, kind.owner, seconds)
         self._all = (*self._all, seconds)[-KEEP_ALL:]
@@ -110,9 +129,10 @@ class Runtimes:
         """Forget all runs, to be told them anew."""
         for runs in (self._by_name, self._by_gpus, self._by_owner):
             runs.clear()
-        self._all, self._frozen = (), None
+        self._all, self._frozen, self._trust = (), None, Trust()
         self._total += 1
         self._versions = {owner: version + 1 for owner, version in self._versions.items()}
+        self._kinds = {owner: version + 1 for owner, version in self._kinds.items()}
 
     def frozen(self) -> Runtimes:
         """Return them as they are now, not to be changed; the same until something is added."""
@@ -121,12 +141,25 @@ class Runtimes:
             copy._by_name, copy._by_gpus = dict(self._by_name), dict(self._by_gpus)
             copy._by_owner, copy._all = dict(self._by_owner), self._all
             copy._versions, copy._total = dict(self._versions), self._total
+            copy._kinds, copy._trust = dict(self._kinds), replace(self._trust)
             self._frozen = copy
         return self._frozen
 
     def version(self, owner: str) -> int:
         """Return a number that changes with each run of a person, and of anybody while the person has none."""
         return self._versions[owner] if self._by_owner.get(owner) else -self._total
+
+    def kind(self, kind: Kind) -> Kind:
+        """Return the kind that a job is estimated as: without the name if that has too few runs."""
+        return kind if self._is_named(kind) else kind._replace(name="")
+
+    def kinds(self, owner: str) -> int:
+        """Return a number that changes when a name of a person's has got enough runs, or was forgotten."""
+        return self._kinds.get(owner, 0)
+
+    def expected(self, typical: float) -> float:
+        """Return how long to expect a job to run for which so many seconds are typical (policy/trust.py)."""
+        return self._trust.expected(typical)
 
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
         """Return how long a job will run.
@@ -195,20 +228,26 @@ class Runtimes:
         return total if limit is None else min(total, max(limit, elapsed + 1.0))
 
     def _runs(self, kind: Kind) -> tuple[Sequence[float], str]:
-        named = self._by_name.get(kind, ())
-        if kind.name and len(named) >= MIN_NAMED:
-            return named, "name"
+        if self._is_named(kind):
+            return self._by_name[kind], "name"
         if alike := self._by_gpus.get((kind.owner, kind.gpus)):
             return alike, "gpus"
         if own := self._by_owner.get(kind.owner):
             return own, "owner"
         return self._all, "lab"
 
+    def _is_named(self, kind: Kind) -> bool:
+        return bool(kind.name) and len(self._by_name.get(kind, ())) >= MIN_NAMED
 
-def _append(runs: dict[K, tuple[float, ...]], key: K, seconds: float) -> None:
+
+def _append(runs: dict[K, tuple[float, ...]], key: K, seconds: float) -> K | None:
+    """Note a run; return the key that was forgotten for it."""
     runs[key] = (*runs.pop(key, ()), seconds)[-KEEP:]
-    if len(runs) > KEEP_KINDS:
-        del runs[next(iter(runs))]
+    if len(runs) <= KEEP_KINDS:
+        return None
+    oldest = next(iter(runs))
+    del runs[oldest]
+    return oldest
 
 
 def _nearest(seconds: float) -> float:

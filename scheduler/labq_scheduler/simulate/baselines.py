@@ -42,8 +42,8 @@ BASELINES: dict[str, Policy] = {
     "fifo-skip": Policy(_plain(_ARRIVAL, Passing.ANY), lambda trace: Fixed(7 * DAY)),
     "easy-oracle": Policy(_plain(_ARRIVAL, Passing.EASY), _oracle, name_each=True),
     "easy-none": Policy(_plain(_ARRIVAL, Passing.EASY), lambda trace: Fixed(7 * DAY)),
-    "easy-pred": Policy(_plain(_ARRIVAL, Passing.EASY), lambda trace: LastTwo()),
-    "mf-easy-pred": Policy(_plain(_MULTIFACTOR, Passing.EASY), lambda trace: LastTwo()),
+    "easy-pred": Policy(_plain(_ARRIVAL, Passing.EASY), lambda trace: LastTwo(), name_each=True),
+    "mf-easy-pred": Policy(_plain(_MULTIFACTOR, Passing.EASY), lambda trace: LastTwo(), name_each=True),
 }
 
 

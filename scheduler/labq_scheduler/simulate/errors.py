@@ -73,6 +73,18 @@ class Both:
         """Return ours."""
         return self.ours.quantile(kind, limit, part, elapsed)
 
+    def kind(self, kind: Kind) -> Kind:
+        """Return ours."""
+        return self.ours.kind(kind)
+
+    def kinds(self, owner: str) -> int:
+        """Return ours."""
+        return self.ours.kinds(owner)
+
+    def expected(self, typical: float) -> float:
+        """Return ours."""
+        return self.ours.expected(typical)
+
     def version(self, owner: str) -> int:
         """Return ours."""
         return self.ours.version(owner)

@@ -12,7 +12,19 @@ LADDER = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000)
 
 
 class _Corrected:
-    """Corrects an estimate that proved wrong by the ladder."""
+    """Predicts once for each job, which it knows by its name; corrects what proved wrong by the ladder."""
+
+    def kind(self, kind: Kind) -> Kind:
+        return kind
+
+    def kinds(self, owner: str) -> int:
+        return 0
+
+    def version(self, owner: str) -> int:
+        return 0
+
+    def expected(self, typical: float) -> float:
+        return typical
 
     def total(self, kind: Kind, limit: float | None, safe: float, elapsed: float) -> float:
         if elapsed < safe:
@@ -36,16 +48,16 @@ class Oracle(_Corrected):
         """Return the truth."""
         return Estimate(self._durations[kind.name], self._durations[kind.name])
 
-    def version(self, owner: str) -> int:
-        """Never change."""
-        return 0
-
 
 class Fixed(_Corrected):
     """Takes every job for as long."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+
+    def kind(self, kind: Kind) -> Kind:
+        """Take all of a person's jobs for alike."""
+        return kind._replace(name="")
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Learn nothing."""
@@ -54,28 +66,25 @@ class Fixed(_Corrected):
         """Return the same for all."""
         return Estimate(self._seconds, self._seconds)
 
-    def version(self, owner: str) -> int:
-        """Never change."""
-        return 0
-
 
 class LastTwo(_Corrected):
-    """The mean of the person's last two runs of that number of GPUs, else of the last two, else an hour."""
+    """The mean of the person's last two runs of that number of GPUs, else of the last two, else an hour; when it came."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, int | None], tuple[float, ...]] = {}
+        self._said: dict[Kind, Estimate] = {}
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Keep the last two."""
+        self._said.pop(kind, None)
         for key in ((kind.owner, kind.gpus), (kind.owner, None)):
             self._runs[key] = (*self._runs.get(key, ()), seconds)[-2:]
 
     def estimate(self, kind: Kind, limit: float | None) -> Estimate:
-        """Return the mean."""
+        """Return the mean, as it was when the job was asked for first."""
+        if (said := self._said.get(kind)) is not None:
+            return said
         runs = self._runs.get((kind.owner, kind.gpus)) or self._runs.get((kind.owner, None)) or (UNKNOWN,)
         mean = max(1.0, sum(runs) / len(runs))
-        return Estimate(mean, mean, len(runs))
-
-    def version(self, owner: str) -> int:
-        """Never change: what runs was estimated when it came."""
-        return 0
+        said = self._said[kind] = Estimate(mean, mean, len(runs))
+        return said

@@ -90,8 +90,8 @@ def test_what_the_board_sees_end_is_learnt_once_and_what_was_preempted_is_not(
     assert runs(board) == 4
     made = store.jobs.submit(make_job(gpus="1", name="train"), indices=None, now=1.0)
     assert board.wait_caught_up()
-    (key,) = [key for key in board.snapshot(100.0).queue.keys if key.typical != UNKNOWN]
-    assert (key.owner, key.typical) == ("ann", 4096.0)
+    queue = board.snapshot(100.0).queue
+    assert dict(zip([key.owner for key in queue.keys], queue.columns.typical, strict=True))["ann"] == 4096.0
     assert board.get(made.id) is not None
 
 
@@ -105,8 +105,7 @@ def test_the_records_are_read_at_the_start_before_the_first_job_is_estimated(
     board.start()
     assert runs(board) == 4
     assert runs(board, Kind("ann", "train", 2)) == 1
-    (key,) = board.snapshot(100.0).queue.keys
-    assert key.typical == 2048.0
+    assert board.snapshot(100.0).queue.columns.typical == [2048.0]
 
 
 def test_records_that_cannot_be_read_now_are_read_later_and_who_waits_is_estimated_anew(
@@ -116,15 +115,14 @@ def test_records_that_cannot_be_read_now_are_read_later_and_who_waits_is_estimat
     store.jobs.submit(make_job(gpus="1", name="train"), indices=[0, 1], now=1.0)
     board.start()
     assert runs(board) == 0
-    (key,) = board.snapshot(100.0).queue.keys
-    assert key.typical == UNKNOWN
+    assert board.snapshot(100.0).queue.columns.typical == [UNKNOWN]
     (tmp_path / "data").mkdir()
     other = History("", tmp_path / "data")
     other.put([old(number, 2000.0) for number in range(1, 5)])
     other.close()
     wait_for(lambda: runs(board) == 4, 20, "the records to be read")
     queue = board.snapshot(100.0).queue
-    assert [key.typical for key in queue.keys] == [2048.0]
+    assert queue.columns.typical == [2048.0]
     assert [job.id for job in queue.jobs[0]] == ["1.0", "1.1"]
 
 

@@ -10,7 +10,7 @@ from builders import make_job
 
 from labq_scheduler import pending as module
 from labq_scheduler.pending import Pending
-from labq_scheduler.policy.runtimes import Runtimes
+from labq_scheduler.policy.runtimes import Kind, Runtimes
 
 
 def test_a_released_array_is_sorted_once_and_not_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,45 @@ def test_a_class_without_jobs_is_gone() -> None:
     assert pending.key_of("1") is None
     pending.remove(job)
     assert [job.id for jobs in pending.frozen().jobs for job in jobs] == ["2"]
+
+
+def test_jobs_of_one_kind_keep_their_order_whatever_is_learnt_while_they_wait() -> None:
+    runtimes = Runtimes()
+    pending = Pending(runtimes)
+    pending.add(make_job("1", name="train"))
+    runtimes.add(
+        Kind("ann", "train", 0), 64.0
+    )  # it ran in a minute: had 2 come with that, it would go before 1
+    pending.add(make_job("2", name="train"))
+    queue = pending.frozen()
+    assert [[job.id for job in jobs] for jobs in queue.jobs] == [["1", "2"]]
+    assert queue.columns.typical == [64.0]
+
+
+def test_who_waits_is_estimated_anew_when_one_of_their_runs_ends_and_nobody_else() -> None:
+    runtimes = Runtimes()
+    pending = Pending(runtimes)
+    runtimes.add(Kind("bob", "", 0), 256.0)
+    for number, owner in enumerate(("ann", "bob"), 1):
+        pending.add(replace(make_job(str(number)), owner=owner))
+    runtimes.add(Kind("ann", "", 0), 4096.0)
+    queue = pending.frozen()
+    assert [key.owner for key in queue.keys] == ["ann", "bob"]
+    assert queue.columns.typical == [4096.0, 256.0]
+
+
+def test_a_name_tells_jobs_apart_when_it_has_run_three_times_and_no_more_when_it_is_forgotten() -> None:
+    runtimes = Runtimes()
+    pending = Pending(runtimes)
+    for number, name in enumerate(("train", "eval", "train"), 1):
+        pending.add(make_job(str(number), name=name))
+    assert [len(jobs) for jobs in pending.frozen().jobs] == [3]
+    for seconds in (8192.0, 64.0, 64.0, 64.0):
+        runtimes.add(Kind("ann", "train" if seconds > 100 else "eval", 0), seconds)
+    queue = pending.frozen()
+    by_name = {key.name: ([job.id for job in jobs], typical) for key, jobs, typical in zip(queue.keys, queue.jobs, queue.columns.typical, strict=True)}  # fmt: skip
+    assert by_name == {"": (["1", "3"], 256.0), "eval": (["2"], 64.0)}
+    assert pending.key_of("2") in queue.keys
+    runtimes.forget()
+    assert [len(jobs) for jobs in pending.frozen().jobs] == [3]
+    assert [job.id for job in pending.frozen().jobs[0]] == ["1", "2", "3"]
