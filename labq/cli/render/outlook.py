@@ -63,7 +63,9 @@ def lines(answer: Mapping[str, Any], now: float) -> Iterator[str]:
 def _estimate(estimate: Mapping[str, Any], now: float) -> str:
     likely, early, late = estimate.get("likely"), estimate.get("early"), estimate.get("late")
     looked = estimate.get("looked_until")
-    beyond = f"after {moment(looked, now)}" if looked else "never, as things are"
+    beyond = f"after {moment(looked, now)}" if looked else "never"
+    if not likely and not early and not looked:
+        return "none, as long as that is so"
     if not likely:
         return beyond if not early else f"not before {moment(early, now)}, likely {beyond}"
     on = f", on {clean(estimate['node'])}" if estimate.get("node") else ""

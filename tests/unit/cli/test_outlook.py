@@ -51,7 +51,7 @@ def test_an_estimate_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch)
     assert said(None) == []
     assert said(none) == ["estimated start: after 2026-12-15 10:00"]
     assert said(some) == ["estimated start: not before Thu 10:00, likely after 2026-12-15 10:00"]
-    assert said(never) == ["estimated start: never, as things are"]
+    assert said(never) == ["estimated start: none, as long as that is so"]
 
 
 @pytest.mark.parametrize(
