@@ -77,6 +77,9 @@ RULES: dict[EndReason, Rule] = {
 
 #: A start rejected or a GPU lost this often in a row is no accident any more.
 FREE_REQUEUES = 5
+#: Seconds before the next start after each of these: 1, 5, 25, 125, 600. An image that went away is there again at once; a
+#: disk that is full takes a quarter of an hour to be seen to, or the job to find another node.
+FREE_BACKOFF = 5.0
 #: Seconds before the first retry; doubles with each, at most MAX_BACKOFF.
 BACKOFF, MAX_BACKOFF = 5.0, 600.0
 
@@ -204,7 +207,7 @@ def after_end(
     if reason is EndReason.PREEMPTED:
         return AfterEnd(JobState.QUEUED, 0.0, retries_used, free_requeues)
     if rule.requeue == "free" and free_requeues < FREE_REQUEUES:
-        wait = min(MAX_BACKOFF, 2.0**free_requeues)
+        wait = min(MAX_BACKOFF, FREE_BACKOFF**free_requeues)
         return AfterEnd(JobState.QUEUED, now + wait, retries_used, free_requeues + 1)
     return AfterEnd(rule.state, 0.0, retries_used, free_requeues)
 

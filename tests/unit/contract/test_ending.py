@@ -59,14 +59,22 @@ def test_a_time_limit_and_a_cancel_are_never_retried() -> None:
 
 
 def test_a_rejected_start_is_free_but_not_for_ever() -> None:
-    assert (
-        after_end(EndReason.START_REJECTED, retries=0, retries_used=0, free_requeues=0, now=0.0).free_requeues
-        == 1
+    said = [
+        after_end(EndReason.START_REJECTED, retries=0, retries_used=0, free_requeues=used, now=100.0)
+        for used in range(FREE_REQUEUES + 1)
+    ]
+    assert [after.free_requeues for after in said[:-1]] == [1, 2, 3, 4, 5]
+    assert [after.not_before - 100.0 for after in said[:-1]] == [1, 5, 25, 125, 600]
+    assert said[-1].state is JobState.FAILED
+
+
+def test_what_the_node_rejects_is_no_fault_of_the_job() -> None:
+    said = judge(
+        EndFacts(None, error="there is no room: no such file or directory", started=False, rejected=True),
+        None,
     )
-    last = after_end(
-        EndReason.START_REJECTED, retries=0, retries_used=0, free_requeues=FREE_REQUEUES, now=0.0
-    )
-    assert last.state is JobState.FAILED
+    assert said.reason is EndReason.START_REJECTED
+    assert "It could not start there: there is no room" in said.verdict
 
 
 def test_preemption_uses_no_retry_and_does_not_wait() -> None:
