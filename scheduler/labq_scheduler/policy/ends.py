@@ -24,7 +24,7 @@ class Ends:
         return other
 
     def expected(self, job: Job, runtimes: Estimator, now: float) -> float:
-        """Return when a holding job is expected to have ended: seconds since the epoch, after ``now``.
+        """Return when a holding job is expected to have ended: seconds since the epoch, not before ``now``.
 
         A job that is being stopped ends with its grace at the latest; any other when its run time is over as it is
         predicted, and with its limit and grace at the latest.

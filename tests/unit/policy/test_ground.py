@@ -42,6 +42,7 @@ WIRES = st.fixed_dictionaries(
         "name": st.sampled_from(["train", "eval"]),
         "image": st.sampled_from(["busybox:latest", "other:1"]),
         "preemptible": st.just(True),
+        "nodes": st.sampled_from([["rack=b"], ["rack!=b"]]),
     },
 )
 NODES = ("n0", "n1", "n2")

@@ -23,7 +23,7 @@ from labq_scheduler.decisions import Decisions
 from labq_scheduler.policy.preempt import TRIES, Claimant, times_preempted, who_yields
 from labq_scheduler.policy.room import Room, held_by
 from labq_scheduler.policy.rules import Rules
-from labq_scheduler.policy.runtimes import Runtimes
+from labq_scheduler.policy.runtimes import Kind, Runtimes
 from labq_scheduler.policy.shape import shape_of
 from labq_scheduler.simulate.estimators import Fixed
 from labq_scheduler.simulate.replay import Replay
@@ -129,6 +129,29 @@ def test_while_jobs_are_being_stopped_for_it_no_more_are_and_nobody_takes_their_
     assert decisions.reservation.job.id == "50"
     assert not decisions.preempts
     assert not decisions.starts
+
+
+def test_what_is_given_back_for_a_job_is_kept_for_it_though_another_place_may_be_free_sooner() -> None:
+    stop = StopRequest(EndReason.PREEMPTED, "labq", NOW, for_job="50")
+    ending = replace(_scavenger("1", "n1-0", grace="30s"), state=JobState.STOPPING, stop=stop)
+    sooner = replace(
+        holding_job("2", "n2", "n2-0", started_at=NOW - 3590, time="1h", grace="5s"), owner="bob"
+    )
+    nodes = [make_node("n1", gpus=1), make_node("n2", gpus=1)]
+    kept = decide(make_snapshot([_high()], nodes, running=[ending, sooner], now=NOW), RULES).reservation
+    assert kept is not None
+    assert (kept.node, kept.start) == ("n1", NOW + 30)
+
+
+def test_a_short_run_that_nothing_limits_does_not_pass_a_job_for_which_others_are_being_stopped() -> None:
+    stop = StopRequest(EndReason.PREEMPTED, "labq", NOW, for_job="50")
+    ending = replace(_scavenger("1", "n1-0", grace="1h"), state=JobState.STOPPING, stop=stop)
+    known = Runtimes()
+    known.add(Kind("bob", "", 1), 10.0)
+    for wire, passes in (({}, False), ({"time": "10m"}, True)):
+        short = replace(make_job("60", gpus="1", **wire), owner="bob")
+        snapshot = make_snapshot([_high(gpus="2"), short], [make_node(gpus=2)], running=[ending], now=NOW, runtimes=known)  # fmt: skip
+        assert bool(decide(snapshot, RULES).starts) is passes
 
 
 def test_what_was_given_back_goes_to_whom_it_was_given_back_for() -> None:
