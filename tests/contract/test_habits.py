@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from labq.cli.verbs import VERBS
+
 REPO = Path(__file__).parents[2]
 CODE = [REPO / "labq", REPO / "scheduler", REPO / "worker", REPO / "exporter"]
 FILES = sorted(path for root in CODE for path in root.rglob("*.py"))
@@ -95,3 +97,16 @@ def test_an_error_crosses_the_wire_as_itself() -> None:
         sent.next,
         {"nearest": "1"},
     )
+
+
+def test_no_advice_names_a_verb_behind_a_verb_that_takes_none() -> None:
+    # `labq nodes resume n1` reads well and does not exist: it is `labq resume n1`.
+    wrong = re.compile(rf"labq (nodes|top|usage|doctor|ls|config) ({'|'.join(VERBS)})\b")
+    texts = [
+        *FILES,
+        *REPO.glob("*.md"),
+        *(REPO / "docs").rglob("*.md"),
+        *(REPO / "dashboards").rglob("*.yml"),
+    ]
+    found = [f"{path}: {match[0]}" for path in texts for match in wrong.finditer(path.read_text())]
+    assert not found

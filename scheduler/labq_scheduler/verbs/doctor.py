@@ -167,9 +167,7 @@ def _nodes(lab: Lab, now: float) -> Iterator[dict[str, Any]]:
             )
         elif node.drained:
             what = f"{node.name} takes no new jobs: {node.drained}"
-            yield _finding(
-                f"node {node.name}", False, what, f"when it is mended: labq nodes resume {node.name}"
-            )
+            yield _finding(f"node {node.name}", False, what, f"when it is mended: labq resume {node.name}")
         else:
             simulated = sum(gpu.simulated for gpu in node.gpus)
             note = f" ({simulated} of them simulated)" if simulated else ""

@@ -49,5 +49,5 @@ def require_unused(node: Node, held: Sequence[str]) -> None:
     if node.alive and not node.drained:
         raise ConflictError(
             f"node {node.name} takes work",
-            f"labq nodes drain {node.name}, stop labq-worker there (one without a token registers again), then remove it",
+            f"labq drain {node.name} REASON, stop labq-worker there (one without a token registers again), then remove it",
         )
