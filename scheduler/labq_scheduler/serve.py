@@ -19,7 +19,7 @@ from labq_scheduler.board import Board
 from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
-from labq_scheduler.forecast.watch import Forecasts
+from labq_scheduler.forecasts import Forecasts
 from labq_scheduler.loop import Loop
 from labq_scheduler.policy.rules_of import card_weight
 from labq_scheduler.records.history import History

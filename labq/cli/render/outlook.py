@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from labq.cli.render.moments import epoch
+from labq.cli.render.moments import about, epoch
 from labq.cli.render.text import clean
 
 TYPE_CHECKING = False
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WEEK = 6 * 86400
+#: Seconds after which an estimate says how old it is.
+_OLD = 20.0
 
 
 def moment(text: str, now: float) -> str:
@@ -45,12 +47,14 @@ def lines(answer: Mapping[str, Any], now: float) -> Iterator[str]:
     """Yield what `labq why` and `labq submit --dry-run` say besides the reason.
 
     Args:
-        answer: with ``estimate``, ``starts_by`` and ``sooner``.
+        answer: with ``estimate``, ``no_estimate``, ``starts_by`` and ``sooner``.
         now: seconds since the epoch.
     """
     estimate = answer.get("estimate")
     if estimate:
-        yield f"estimated start: {_estimate(estimate, now)}"
+        yield f"estimated start: {_estimate(estimate, now)}{_age(estimate, now)}"
+    elif answer.get("no_estimate"):
+        yield f"estimated start: {clean(answer['no_estimate'])}"
     if answer.get("starts_by"):
         yield f"it starts by {moment(answer['starts_by'], now)} at the latest: the lab's wait bound"
     told = answer.get("sooner") or []
@@ -58,6 +62,12 @@ def lines(answer: Mapping[str, Any], now: float) -> Iterator[str]:
         when = "now" if not one.get("start") else moment(one["start"], now)
         head = "sooner would be: " if not place else " " * 17
         yield f"{head}{clean(one['text'])} ({clean(one['flag'])}): {when} on {clean(one['node'])}"
+
+
+def _age(estimate: Mapping[str, Any], now: float) -> str:
+    """Return how old an estimate is, when it is old enough to say so."""
+    at = epoch(estimate.get("as_of"))
+    return "" if at is None or now - at < _OLD else f"; as of {about(now - at)} ago"
 
 
 def _estimate(estimate: Mapping[str, Any], now: float) -> str:

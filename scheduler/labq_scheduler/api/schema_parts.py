@@ -129,8 +129,11 @@ OUTLOOK: dict[str, Schema] = {
             node=maybe(TEXT),
             looked_until=maybe(TIME)
             | {"description": "how far was looked ahead; null = until nothing more can start"},
+            as_of=TIME
+            | {"description": "when the lab was looked at; beside a long queue that may be a minute ago"},
         )
     ),
+    "no_estimate": maybe(text("why there is no estimate of a job that waits")),
     "starts_by": maybe(TIME) | {"description": "it starts by then for certain; null = nothing is promised"},
     "sooner": items(
         record(

@@ -15,7 +15,7 @@ from labq.image import Image, ImageOnNode
 from labq.job import Job
 from labq.states import FINAL, JobState
 from labq_scheduler.decide import decide
-from labq_scheduler.decisions import Decisions
+from labq_scheduler.decisions import Decisions, Start
 from labq_scheduler.forecast.lengths import Lengths
 from labq_scheduler.forecast.line import Waiting, with_jobs
 from labq_scheduler.policy.ground import Ground
@@ -77,7 +77,8 @@ class Future:
         Args:
             begin: the present.
             lengths: how long jobs run.
-            coarse: events that lie closer together than this part of the time since ``begin`` are taken together.
+            coarse: events that lie closer together than this part of the time since ``begin`` are taken together; who
+                starts then starts when what it gets was given back, not at the last of them.
         """
         snapshot = begin.snapshot
         self.now = self._begin = snapshot.now
@@ -98,6 +99,9 @@ class Future:
             self._usage.change(owner, gpus, self.now)
         #: what each job that runs holds
         self._running: dict[str, tuple[Job, ...]] = {}
+        #: when the event lies that is looked at, and since the last decision: GPU or node -> when it was given back, and
+        #: job -> when it was let go. With ``coarse`` these are earlier than ``now``
+        self._moment, self._freed, self._released = self.now, dict[str, float](), dict[str, float]()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._members = {name: set(jobs) for name, jobs in begin.members.items()}
         self._held = {job.id: job for job in begin.held}
@@ -120,7 +124,7 @@ class Future:
             if not self._events:
                 self.looked = float("inf")
                 return
-            self.looked = min(until, self._events[0][0])
+            self.looked = min(until, max(self.now, self._events[0][0]))
             if self.looked >= until:
                 return
             self._advance()
@@ -149,10 +153,13 @@ class Future:
         heapq.heappush(self._events, (at, len(self._events) + self.decisions * 1_000_000, what))
 
     def _advance(self) -> None:
+        self._freed.clear()
         first = self._events[0][0]
-        last = first + self._coarse * (first - self._begin)
+        # What should have happened before is made up for before anything later is looked at.
+        last = self.now if first < self.now else first + self._coarse * (first - self._begin)
         while self._events and self._events[0][0] <= last:
-            self.now, _, what = heapq.heappop(self._events)
+            self._moment, _, what = heapq.heappop(self._events)
+            self.now = max(self.now, self._moment)
             what()
 
     def _ends(self, at: float, parts: tuple[Job, ...]) -> None:
@@ -165,6 +172,8 @@ class Future:
             for part in parts:
                 name = part.node or ""
                 self._holding[name] = tuple(job for job in self._holding[name] if job is not part)
+                for key in (name, *(hold.uuid for hold in part.gpus)):
+                    self._freed[key] = self._moment
             self._usage.change(parts[0].owner, -float(sum(len(part.gpus) for part in parts)), self.now)
             self._over(parts[0])
 
@@ -198,6 +207,7 @@ class Future:
     def _release(self, job: Job) -> None:
         if self._held.pop(job.id, None) is not None:
             self._waiting.release(job)
+            self._released[job.id] = self._moment
 
     def _stopped(self, job: Job, for_job: Job) -> None:
         """Let a job yield to another; it is not thought to come back: it would only yield again."""
@@ -234,14 +244,21 @@ class Future:
         self._apply(decisions)
         return [start.job.id for start in decisions.starts]
 
+    def _since(self, start: Start) -> float:
+        """Return since when a job could have run that is started now."""
+        keys = [hold.uuid for hold in start.fit.gpus] or [start.node]
+        freed = max((self._freed[key] for key in keys if key in self._freed), default=self.now)
+        return max(freed, self._released.get(start.job.id, 0.0))
+
     def _apply(self, decisions: Decisions) -> None:
         for start in decisions.starts:
-            parts = running_parts(start, self.now)
+            began = self._since(start)
+            parts = running_parts(start, began)
             for part in parts:
                 self._holding[part.node or ""] = (*self._holding.get(part.node or "", ()), part)
             self._usage.change(start.job.owner, float(sum(len(part.gpus) for part in parts)), self.now)
-            self._ends(self.now + max(1.0, self._lengths.fresh(start.job)), parts)
-            self.starts[start.job.id] = self.now, start.node
+            self._ends(began + max(1.0, self._lengths.fresh(start.job)), parts)
+            self.starts[start.job.id] = began, start.node
         self._waiting.started(start.job for start in decisions.starts)
         for preempt in decisions.preempts:
             self._stopped(preempt.job, preempt.for_job)

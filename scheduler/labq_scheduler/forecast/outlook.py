@@ -18,10 +18,10 @@ FUTURES, TENTH = 9, 0.1
 LIKELY = 0.4
 #: Seconds that are looked ahead.
 HORIZON = 14 * DAY
-#: From so many jobs on, events close together are taken together, as ``Future`` says.
-MANY, COARSE = 500, 0.02
-#: From so many on, only the future in which all run as long as is likely is thought through: of nine, the first would not end.
-VERY_MANY = 5000
+#: Beyond so many jobs: how many futures are thought through at most, and events how close together are taken together, as
+#: ``Future`` says. A future of 1,000 jobs takes a second, of 10,000 ten. Against taking each event for itself, starts differ
+#: by 6 % (median) with 0.02, by 11 % with 0.05: a fifth of what a forecast is wrong anyway.
+STEPS = ((500, FUTURES, 0.02), (1500, 5, 0.02), (5000, 3, 0.05))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Outlook:
     node: str
     #: until when was looked ahead
     looked: float
+    #: of which moment it is
+    at: float
 
     @property
     def never(self) -> bool:
@@ -73,7 +75,7 @@ class Forecast:
             column[order[max(0, ceil(part * many) - 1)]] for part in (TENTH, LIKELY, 1.0 - TENTH)
         )
         node = self._nodes[order[max(0, ceil(LIKELY * many) - 1)]][place]
-        return Outlook(_some(early), _some(likely), _some(late), node, self.looked)
+        return Outlook(_some(early), _some(likely), _some(late), node, self.looked, self.at)
 
 
 def forecast(
@@ -96,11 +98,13 @@ def forecast(
         go_on: asked before each decision; False ends it. The future that is cut off counts when it is the only one.
     """
     runtimes, now = begin.snapshot.runtimes, begin.snapshot.now
-    if not isinstance(runtimes, Spread) or len(begin.waiting) > VERY_MANY:
-        futures = 1
+    most, step = next(
+        ((most, step) for many, most, step in reversed(STEPS) if len(begin.waiting) > many), (futures, 0.0)
+    )
+    futures = min(futures, most) if isinstance(runtimes, Spread) else 1
     jobs = list(wanted) or [job.id for row in begin.snapshot.queue.jobs for job in row]
     if coarse is None:
-        coarse = COARSE if len(begin.waiting) > MANY else 0.0
+        coarse = step
     told: list[Future] = []
     cut = False
     looked = float("inf")

@@ -28,6 +28,10 @@ class Shape:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Shape], tuple[object, ...]]:
+        """Say how another process makes it anew: texts have other hashes there."""
+        return Shape, (self.gpus, self.cpus, self.memory, self.nodes)
+
     @property
     def doublings(self) -> float:
         """Return how often one GPU must be doubled to have so many; 0 for one or none."""

@@ -15,7 +15,7 @@ from labq_scheduler.board import Board
 from labq_scheduler.dispatch import Dispatcher
 from labq_scheduler.files.contexts import ContextFiles
 from labq_scheduler.files.layout import DataDir
-from labq_scheduler.forecast.watch import Forecasts
+from labq_scheduler.forecasts import Forecasts
 from labq_scheduler.idle.plan import IdleRules
 from labq_scheduler.idle.windows import BUCKET, LONGEST
 from labq_scheduler.notify.allowed import Allowed

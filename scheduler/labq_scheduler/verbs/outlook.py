@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
 from dataclasses import replace
 from typing import Any
 
-from labq.clock import monotonic, rfc3339
+from labq.clock import rfc3339
 from labq.image import image_key
 from labq.job import Job
 from labq.spec import JobSpec
 from labq.states import JobState
 from labq.store import Person
 from labq_scheduler.decide import decide
-from labq_scheduler.forecast.ahead import Now
 from labq_scheduler.forecast.line import with_jobs
-from labq_scheduler.forecast.outlook import Outlook, forecast
+from labq_scheduler.forecast.outlook import Outlook
 from labq_scheduler.forecast.sooner import Sooner, sooner
+from labq_scheduler.forecast_apart import Question
+from labq_scheduler.forecasts import polite
 from labq_scheduler.policy.bound import bound_of
-from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.why import why_waiting
 from labq_scheduler.verbs.lab import Lab
 
-NOTHING: dict[str, Any] = {"estimate": None, "starts_by": None, "sooner": []}
+NOTHING: dict[str, Any] = {"estimate": None, "no_estimate": None, "starts_by": None, "sooner": []}
+#: Why there is no estimate.
+NOT_YET = "it is being worked out; ask again in a minute"
 #: Seconds that the server thinks about one question: about what would start sooner, and about a job that is not there yet.
 THINK_SOONER, THINK_NEW = 1.0, 2.0
 #: Futures of a job that is not there yet.
@@ -30,6 +32,8 @@ FUTURES = 5
 #: Number of a job that is not there yet: behind all others.
 LAST = 2**53
 NEW = str(LAST)
+#: What would start sooner is thought about for one person at a time: it takes the interpreter from who decides.
+_ONE = threading.Lock()
 
 
 def start_of(lab: Lab, job: Job) -> float | None:
@@ -49,7 +53,9 @@ def of_job(lab: Lab, job: Job) -> dict[str, Any]:
     snapshot, decisions, rules = explanation.snapshot, explanation.decisions, lab.rules()
     if any(other.id == job.id for other in snapshot.held):
         return _view(outlook)
-    told = sooner(job, outlook, snapshot, rules, dict(decisions.rooms), _for(THINK_SOONER))
+    with _ONE:
+        rooms, ground = dict(decisions.rooms), explanation.ground()
+        told = sooner(job, outlook, snapshot, rules, rooms, polite(THINK_SOONER), ground)
     promised = bound_of(job, snapshot, rules, lab.site.max_time)
     return {
         **_view(outlook),
@@ -79,18 +85,21 @@ def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, 
     snapshot = explanation.snapshot
     rules = lab.rules()
     with_it = replace(snapshot, queue=with_jobs(snapshot.queue, [job], snapshot.runtimes))
-    ground = Ground()
-    ground.update(with_it)
-    decisions = decide(with_it, rules, ground.copy())
+    decisions = decide(with_it, rules, explanation.ground())
     for start in decisions.starts:
         if start.job.id == NEW:
             at = rfc3339(now)
-            found = {"early": at, "likely": at, "late": at, "node": start.node, "looked_until": None}
-            return {"waits": None, **NOTHING, "estimate": found}
-    outlook = forecast(
-        Now.of(with_it, rules, ground), [NEW], futures=FUTURES, go_on=_for(THINK_NEW)
-    ).of(NEW)  # fmt: skip
-    told = sooner(job, outlook, snapshot, rules, dict(decisions.rooms), _for(THINK_SOONER))
+            now_on = {
+                "early": at, "likely": at, "late": at, "node": start.node, "looked_until": None, "as_of": at,
+            }  # fmt: skip
+            return {"waits": None, **NOTHING, "estimate": now_on}
+    found = None
+    if lab.forecasts is not None:
+        found = lab.forecasts.think(Question(with_it, rules, THINK_NEW, (NEW,), FUTURES))
+    outlook = None if found is None else found.of(NEW)
+    with _ONE:
+        rooms = dict(decisions.rooms)
+        told = sooner(job, outlook, snapshot, rules, rooms, polite(THINK_SOONER), explanation.ground())
     promised = bound_of(job, with_it, rules, lab.site.max_time)
     key = next(key for key, jobs in zip(with_it.queue.keys, with_it.queue.jobs, strict=True) if job in jobs)
     return {
@@ -101,15 +110,9 @@ def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, 
     }
 
 
-def _for(seconds: float) -> Callable[[], bool]:
-    """Return what says for so many seconds that there is time left."""
-    end = monotonic() + seconds
-    return lambda: monotonic() < end
-
-
 def _view(outlook: Outlook | None) -> dict[str, Any]:
     if outlook is None:
-        return NOTHING
+        return {**NOTHING, "no_estimate": NOT_YET}
     never = outlook.looked == float("inf")
     found = {
         "early": _time(outlook.early),
@@ -117,6 +120,7 @@ def _view(outlook: Outlook | None) -> dict[str, Any]:
         "late": _time(outlook.late),
         "node": outlook.node or None,
         "looked_until": None if never else rfc3339(outlook.looked),
+        "as_of": rfc3339(outlook.at),
     }
     return {**NOTHING, "estimate": found}
 

@@ -52,6 +52,16 @@ def test_an_estimate_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch)
     assert said(none) == ["estimated start: after 2026-12-15 10:00"]
     assert said(some) == ["estimated start: not before Thu 10:00, likely after 2026-12-15 10:00"]
     assert said(never) == ["estimated start: none, as long as that is so"]
+    assert said({**never, "as_of": "2026-12-01T09:59:50Z"}) == [
+        "estimated start: none, as long as that is so"
+    ]
+    assert said({**never, "as_of": "2026-12-01T09:59:15Z"}) == [
+        "estimated start: none, as long as that is so; as of 45s ago"
+    ]
+    nothing = {"estimate": None, "no_estimate": "it is being worked out; ask again in a minute"}
+    assert list(outlook.lines(nothing, now)) == [
+        "estimated start: it is being worked out; ask again in a minute"
+    ]
 
 
 @pytest.mark.parametrize(

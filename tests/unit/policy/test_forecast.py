@@ -89,13 +89,37 @@ def test_the_range_holds_what_history_holds() -> None:
 
 
 def test_of_a_very_long_queue_one_future_is_thought_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labq_scheduler.forecast.outlook.VERY_MANY", 3)
+    monkeypatch.setattr("labq_scheduler.forecast.outlook.STEPS", ((3, 1, 0.0),))
     running = [holding_job("1", "n1", "n1-0", started_at=NOW - 50)]
     jobs = [make_job(str(n), gpus="1") for n in range(2, 7)]
     for count, alike in ((5, True), (3, False)):
         outlook = ahead(make_snapshot(jobs[:count], [make_node(gpus=1)], running=running)).of("3")
         assert outlook is not None
         assert (outlook.early == outlook.late) is alike
+
+
+def test_when_events_are_taken_together_no_gpu_stays_idle_until_the_last_of_them() -> None:
+    running = [holding_job(str(n), "n1", f"n1-{n}", started_at=NOW, name=f"a{n}") for n in range(4)]
+    jobs = [one("c", number=number) for number in range(10, 22)]
+    ends = oracle(a0=300, a1=320, a2=350, a3=400, c=90)
+    seen = make_snapshot(jobs, [make_node(gpus=4)], running=running, runtimes=ends)
+    exact, together = ahead(seen, coarse=0.0), ahead(seen, coarse=0.5)
+    moments = [
+        sorted(found.likely(str(number)) or 0.0 for number in range(10, 22)) for found in (together, exact)
+    ]
+    assert moments[0] == moments[1]
+
+
+def test_who_waits_for_a_job_never_starts_before_its_end_when_events_are_taken_together() -> None:
+    running = [holding_job("1", "n1", "n1-0", started_at=NOW - 100, name="a")]
+    ends = [holding_job(str(n), "n2", f"n2-{n - 2}", started_at=NOW, name=f"e{n}") for n in range(2, 6)]
+    seen = make_snapshot(
+        [one("c", number=7)], [make_node(gpus=1), make_node("n2", gpus=4)], running=[*running, *ends],
+        held=[one("d", number=8, after=["1"])], dependencies={"1": JobState.RUNNING},
+        runtimes=oracle(a=500, c=50, d=50, e2=350, e3=360, e4=390, e5=395),
+    )  # fmt: skip
+    found = ahead(seen, coarse=0.5)
+    assert start(found, "8")[0] == NOW + 400
 
 
 def test_the_same_question_gets_the_same_answer() -> None:
@@ -259,9 +283,8 @@ def test_a_request_that_could_run_nowhere_else_is_not_told_as_sooner() -> None:
     running = [holding_job("1", "n1", "n1-0", "n1-1", started_at=NOW - 60, name="a")]
     job = make_job("2", gpus="4090:2", nodes=["!n2"], name="job")
     snapshot = make_snapshot([job], nodes, running=running, runtimes=oracle(a=600, job=1))
-    by_chance = Outlook(
-        NOW + 9000, NOW + 9000, NOW + 9000, "n1", NOW + 9000
-    )  # other futures than those of variants
+    later = NOW + 9000  # other futures than those of variants
+    by_chance = Outlook(later, later, later, "n1", later, NOW)
     rooms = dict(decide(snapshot, RULES).rooms)
     flags = {one.flag for one in sooner(job, by_chance, snapshot, RULES, rooms)}
     assert "--gpus '4090:1'" in flags

@@ -9,7 +9,7 @@ from builders import holding_job, make_job, make_node, make_snapshot
 from support.waiting import wait_for
 
 from labq.errors import UnavailableError
-from labq_scheduler.forecast.watch import Forecasts
+from labq_scheduler.forecasts import Forecasts
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.snapshot import Snapshot
 
