@@ -16,6 +16,9 @@ from labq_scheduler.files.locked import LockedFile, storage_error
 
 _PIECE = 2**18
 _BLOCK = 512
+#: Bytes after which what has arrived is brought to the disk. All of 40 GB at the end would take minutes, and the agent, which
+#: waits 30 s for an answer, would send them again, and again.
+SYNC_EVERY = 64 * 2**20
 
 
 def find_outputs(files: DataDir, job_id: str, attempt: int) -> Iterator[bytes] | None:
@@ -60,6 +63,7 @@ class TarReceiver:
         self._target = target
         self._file = LockedFile(_part_of(target), f"outputs {target.parent.name}/{target.stem}")
         self._file.truncate(0)
+        self._synced = 0
 
     def write(self, data: bytes | bytearray) -> None:
         """Append.
@@ -69,6 +73,9 @@ class TarReceiver:
         """
         try:
             self._file.write(data)
+            if self._file.size - self._synced >= SYNC_EVERY:
+                self._file.sync()
+                self._synced = self._file.size
         except OSError as error:
             self._file.remove()
             raise storage_error(error, "receiving the outputs") from None
