@@ -69,6 +69,13 @@ def test_arrays_of_one_person_and_jobs_of_others_take_turns() -> None:
     )
 
 
+def test_who_got_something_goes_behind_others_with_jobs_of_other_kinds_too() -> None:
+    kinds = [make_job("1", gpus="1", cpus=1), make_job("2", gpus="1", cpus=2)]
+    other = replace(make_job("3", gpus="1", cpus=1), owner="bob")
+    seen = make_snapshot([*kinds, other], [make_node("n1", gpus=8)])
+    assert list(started(decide(seen, Rules()))) == ["1", "3", "2"]
+
+
 def test_what_runs_on_a_drained_machine_is_held_all_the_same() -> None:
     nodes = [replace(make_node("n1", gpus=2), drained="for a fan"), make_node("n2", gpus=2)]
     runs = holding_job("1", "n1", "n1-0", "n1-1")
