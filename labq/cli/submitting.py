@@ -164,10 +164,10 @@ def dry_run(client: Client, order: Order, *, as_json: bool) -> int:
         print(f"of its {len(parse_array(order.array))} tasks this is the first:")
     if "waits" in answer:
         from labq.cli.render.outlook import lines
-        from labq.cli.render.text import clean
+        from labq.cli.render.reason import reason
 
         waits = answer["waits"]
-        print(f"it would wait: {clean(str(waits))}" if waits else "it would start at once")
+        print(f"it would wait: {reason(str(waits), now())}" if waits else "it would start at once")
         for line in lines(answer, now()):
             print(line)
     return 0

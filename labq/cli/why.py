@@ -23,7 +23,7 @@ def run(options: Any) -> int:
     """Ask and print."""
     from labq.cli import terminal
     from labq.cli.render.outlook import lines
-    from labq.cli.render.text import clean
+    from labq.cli.render.reason import reason
     from labq.clock import now
 
     answer = common.client(options).why(options.id)
@@ -31,7 +31,7 @@ def run(options: Any) -> int:
         terminal.print_json(answer)
     else:
         which = "" if answer["id"] == options.id else f"job {answer['id']}: "
-        print(which + clean(str(answer.get("why") or f"job {answer['id']} is {answer['state']}")))
+        print(which + reason(str(answer.get("why") or f"job {answer['id']} is {answer['state']}"), now()))
         for line in lines(answer, now()):
             print(line)
     return 0

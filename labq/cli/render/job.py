@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from labq.cli.render.jobs import STATE_COLOURS, gpus_text, jobs_table, state_text
 from labq.cli.render.moments import about, between, local, waited
+from labq.cli.render.reason import reason
 from labq.cli.render.text import clean, paint
 from labq.units import about_bytes
 
@@ -29,7 +30,7 @@ def job_block(job: Job, now: float, *, colours: bool = False) -> str:
     """
     state = paint(state_text(job), STATE_COLOURS.get(str(job["state"]), ""), colours)
     lines = [f"job {job['id']} ({clean(str(job['name']))}): {state}"]
-    lines += [f"  {clean(text)}" for text in (job.get("verdict"), _waiting(job)) if text]
+    lines += [f"  {clean(text)}" for text in (job.get("verdict"), _waiting(job, now)) if text]
     lines += [f"  {key + ':':<12} {value}" for key, value in _facts(job, now) if value]
     lines += _attempts(job)
     lines.append(f"  next:        {_next(job)}")
@@ -44,10 +45,10 @@ def array_block(array: Mapping[str, Any], now: float, width: int, *, colours: bo
     return head + jobs_table(tasks, now, width, colours=colours)
 
 
-def _waiting(job: Job) -> str:
+def _waiting(job: Job, now: float) -> str:
     if job["state"] != "queued" or not job.get("why"):
         return ""
-    return str(job["why"])
+    return reason(str(job["why"]), now)
 
 
 def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from labq.cli.render.moments import about, between, waited
 from labq.cli.render.outlook import short
+from labq.cli.render.reason import reason
 from labq.cli.render.text import clean, clip, table
 
 TYPE_CHECKING = False
@@ -42,10 +43,10 @@ def gpus_text(job: Job) -> str:
     return f"{asked} (sim)" if job.get("simulated") else asked
 
 
-def note_text(job: Job) -> str:
+def note_text(job: Job, now: float) -> str:
     """Return why it waits, how it ended when that was not well, or its owner's note."""
     if job["state"] == "queued":
-        return str(job.get("why") or "")
+        return reason(str(job.get("why") or ""), now)
     if job["state"] == "failed":
         return str(job.get("verdict") or "").removeprefix("Failed: ")
     return str(job.get("note") or "")
@@ -78,7 +79,7 @@ def jobs_table(
                 about(waited(job, now)),
                 about(between(job.get("started_at"), job.get("ended_at"), now)) or "-",
                 short(job.get("estimated_start"), now) if job["state"] == "queued" else "-",
-                clean(note_text(job)),
+                clean(note_text(job, now)),
             ]
         )
         paints.append(["", "", STATE_COLOURS.get(str(job["state"]), ""), "", "", "", "", "", "", "grey"])

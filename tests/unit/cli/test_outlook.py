@@ -10,6 +10,7 @@ import pytest
 from labq.cli.render import outlook
 from labq.cli.render.jobs import jobs_table
 from labq.cli.render.moments import epoch
+from labq.cli.render.reason import reason
 
 
 def test_an_estimate_is_a_moment_with_its_range_and_what_would_be_sooner(
@@ -84,3 +85,20 @@ def test_the_list_has_a_column_of_starts_only_where_something_waits() -> None:
     over = {"id": "2", "state": "failed", "estimated_start": None, "submitted_at": "2026-12-01T10:00:00Z"}
     assert "STARTS" in jobs_table([waits, over], 0.0, 120)
     assert "STARTS" not in jobs_table([over], 0.0, 120)
+
+
+def test_times_in_a_reason_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    now = epoch("2026-12-01T10:00:00Z") or 0.0
+    assert (
+        reason("it is not to start before 2026-12-01T13:20:31.661Z", now)
+        == "it is not to start before today 22:20"
+    )
+    assert reason("attempt 1 ended (exit_code); it is tried again at 2026-12-01T16:00:05Z", now).endswith(
+        "again at tomorrow 01:00"
+    )
+    assert reason("kept from 2026-12-08 00:00 UTC until 2026-12-08 09:00 UTC (course)", now) == (
+        "kept from 2026-12-08 09:00 until 2026-12-08 18:00 (course)"
+    )
+    assert reason("n1 has 0 of 2 GPUs free\x1b[2J", now) == "n1 has 0 of 2 GPUs free�[2J"
