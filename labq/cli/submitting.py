@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from labq.cli import flags, project_file, request, terminal
 from labq.clock import now
-from labq.errors import BadInputError, ImpossibleError
+from labq.errors import BadInputError, ImpossibleError, InternalError, NotFoundError, UnavailableError
 from labq.ids import parse_array
 
 TYPE_CHECKING = False
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from labq.client import Client
+
+
+#: Seconds that the server has to say, before a long upload, whether a job could ever run.
+_CHECK = 10.0
 
 
 class Order:
@@ -126,12 +130,19 @@ def _bring_context(client: Client, order: Order, *, quiet: bool) -> None:
 
 
 def _check_first(client: Client, order: Order) -> None:
-    """Refuse before a long upload what the server would refuse after it."""
+    """Refuse before a long upload what the server would refuse after it.
+
+    It saves a wait and decides nothing: a server that cannot say (an older one, one that is busy) is not asked twice.
+    """
     from labq.spec import JobSpec
 
     JobSpec.from_wire(order.spec, "the request")
-    answer = client.check(order.spec, array=order.array)
-    if answer.get("why") and not answer.get("fits") and client.nodes():
+    try:
+        answer = client.check(order.spec, array=order.array, estimate=False, timeout=_CHECK)
+        impossible = answer.get("why") and not answer.get("fits") and client.nodes()
+    except (InternalError, NotFoundError, UnavailableError):
+        return
+    if impossible:
         raise ImpossibleError(
             f"no node of this lab can ever run it: {answer['why']}",
             "labq nodes shows what there is; ask for less",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labq.client import route
-from labq.client.session import Session
+from labq.client.session import TIMEOUT, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +60,26 @@ class Submitting:
         found: dict[str, Any] = self.session.json("POST", "/v1/jobs", body=body, headers=headers, repeat=True)
         return found
 
-    def check(self, spec: Mapping[str, Any], *, array: str | None = None) -> dict[str, Any]:
-        """Return where a spec would fit, ``{"why", "fits"}``; nothing is made."""
-        found: dict[str, Any] = self.session.json("POST", "/v1/jobs:check", body=_request(spec, array, None))
+    def check(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        array: str | None = None,
+        estimate: bool = True,
+        timeout: float = TIMEOUT,
+    ) -> dict[str, Any]:
+        """Return where a spec would fit, ``{"why", "fits", …}``; nothing is made.
+
+        Args:
+            spec: its wire form.
+            array: indices of an array, such as ``0-9``.
+            estimate: also when it would start, which takes a long queue seconds to say.
+            timeout: seconds of silence that are borne.
+        """
+        query = None if estimate else {"estimate": "no"}
+        body = _request(spec, array, None)
+        answer = self.session.send("POST", "/v1/jobs:check", query=query, body=body, timeout=timeout)
+        found: dict[str, Any] = self.session.parsed(answer)
         return found
 
     def upload(self, directory: str, dockerfile: str = "Dockerfile", progress: Progress | None = None) -> str:

@@ -41,14 +41,20 @@ def _submit(lab: Lab, person: Person, body: Any, key: str) -> Response:
     return json_answer(made, 201 if new else 200)
 
 
-@router.post("/v1/jobs:check", openapi_extra=schemas.body("SubmitRequest", "Checked"))
+@router.post("/v1/jobs:check", openapi_extra=schemas.check())
 async def check_job(request: Request, person: User) -> Response:
     """Say whether a job would be accepted, where it could run and when it would start; makes nothing."""
-    return await in_own_turn(person, _check, lab_of(request), person, await read_json(request))
+    listing.check_parameters(request.query_params, ("estimate",))
+    said = request.query_params.get("estimate", "yes")
+    if said not in {"yes", "no"}:
+        raise BadInputError(f"estimate {said[:100]!r} is not legal", "write yes or no")
+    body = await read_json(request)
+    return await in_own_turn(person, _check, lab_of(request), person, body, said == "yes")
 
 
-def _check(lab: Lab, person: Person, body: Any) -> Response:
-    return json_answer(checking.check(lab, person, submit.parse(body, lab.site, asking=True), now=now()))
+def _check(lab: Lab, person: Person, body: Any, estimate: bool) -> Response:
+    asked = submit.parse(body, lab.site, asking=True)
+    return json_answer(checking.check(lab, person, asked, now=now(), estimate=estimate))
 
 
 @router.get("/v1/jobs", openapi_extra=schemas.jobs_query())

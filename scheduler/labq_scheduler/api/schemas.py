@@ -204,6 +204,14 @@ def body(request: str, response: str, status: int = 200, *, key: bool = False) -
     return found | {"requestBody": {"content": {"application/json": {"schema": parts.ref(request)}}}}
 
 
+def check() -> Schema:
+    """Return the OpenAPI part of the question what would become of a job."""
+    rows = {
+        "estimate": "no = leave out why it would wait and when it would start, which take time in a long queue"
+    }
+    return _asking(body("SubmitRequest", "Checked"), rows)
+
+
 def jobs_query() -> Schema:
     """Return the OpenAPI part of the list of jobs."""
     rows = {

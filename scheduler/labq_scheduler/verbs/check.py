@@ -13,7 +13,7 @@ from labq_scheduler.verbs.lab import Lab
 from labq_scheduler.verbs.submit import Request, check_rules
 
 
-def check(lab: Lab, person: Person, request: Request, *, now: float) -> dict[str, Any]:
+def check(lab: Lab, person: Person, request: Request, *, now: float, estimate: bool = True) -> dict[str, Any]:
     """Return what would become of a job.
 
     Args:
@@ -21,6 +21,7 @@ def check(lab: Lab, person: Person, request: Request, *, now: float) -> dict[str
         person: whose it would be.
         request: what is asked for.
         now: seconds since the epoch.
+        estimate: whether to say why it would wait and when it would start.
 
     Returns:
         ``why`` it can never run (or None), the nodes that could run it (``fits``), ``warnings``, why it ``waits`` (None: it
@@ -36,6 +37,8 @@ def check(lab: Lab, person: Person, request: Request, *, now: float) -> dict[str
             warnings.append(error.what)
     why = _refused(lab, person, spec) or (nearest_fit(spec, nodes) if nodes else "no node has registered yet")
     fits = [node.name for node in nodes if could_hold(spec, node)]
+    if not estimate:
+        return {"why": why, "fits": fits, "warnings": warnings}
     ahead = outlook.of_new(lab, person, spec, now=now) if fits else {"waits": why, **outlook.NOTHING}
     return {"why": why, "fits": fits, "warnings": warnings, **ahead}
 

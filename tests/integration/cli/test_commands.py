@@ -96,6 +96,35 @@ def test_what_cannot_run_is_refused_before_the_upload(
     assert not submitting.contexts
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        error(404, "not_found", "there is no /v1/jobs:check"),
+        error(500, "internal", "an error in the server"),
+        (502, {}, b"<html>a proxy"),
+        error(503, "unavailable", "the server has not read the lab's state"),
+    ],
+)
+def test_a_server_that_cannot_say_whether_a_job_could_run_still_takes_it(
+    submitting: FakeServer, labq: RunLabq, tmp_path: Path, check: Reply
+) -> None:
+    submitting.add("POST", r"/v1/jobs:check.*", lambda request: check)
+    project(tmp_path / "p", size=2_000_000)
+    done = labq("submit", "p", "-q")
+    assert (done.returncode, done.stdout) == (0, "12\n"), done.stderr
+    assert len(submitting.contexts) == 1
+    assert labq("submit", "p", "--dry-run").returncode != 0  # there it is what was asked for
+
+
+def test_before_an_upload_nobody_waits_for_an_estimate(
+    submitting: FakeServer, labq: RunLabq, tmp_path: Path
+) -> None:
+    project(tmp_path / "p", size=2_000_000)
+    labq("submit", "p", "-q")
+    asked = [path for _, path, _, _ in submitting.requests if "jobs:check" in path]
+    assert asked == ["/v1/jobs:check?estimate=no"]
+
+
 def test_one_word_for_a_shell_is_warned_of(submitting: FakeServer, labq: RunLabq) -> None:
     done = labq("submit", "--image", "x", "--", "echo hi && ls")
     assert "to use a shell: -- sh -c 'echo hi && ls'" in done.stderr

@@ -98,6 +98,10 @@ def test_check_says_where_it_would_run_and_makes_nothing(alice: httpx.Client) ->
     secret = {"image": "busybox", "secrets": ["TOKEN"]}
     assert alice.post("/v1/jobs:check", json={"spec": secret}).json()["fits"] == ["n1"]
     assert alice.post("/v1/jobs", json={"spec": secret}).status_code == 422
+    bare = alice.post("/v1/jobs:check?estimate=no", json={"spec": {"image": "busybox", "gpus": "2"}}).json()
+    assert bare == {name: said[name] for name in ("why", "fits", "warnings")}
+    bad = alice.post("/v1/jobs:check?estimate=maybe", json={"spec": {"image": "busybox"}})
+    assert (bad.status_code, "yes or no" in bad.text) == (422, True)
     no = alice.post("/v1/jobs:check", json={"spec": {"image": "busybox", "gpus": "h100:1"}}).json()
     assert no["fits"] == []
     assert "h100" in no["why"]
