@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from labq.clock import rfc3339
 from labq.errors import BadInputError
 from labq.gpu_request import GpuRequest, model_matches
+from labq.job import Job
 from labq.rules.read import LARGEST, Said, read
 from labq.units import about_duration
+from labq_scheduler.policy.caps import never
 from labq_scheduler.policy.fit import constraints_hold
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.policy.rules_of import default_texts, rules_of
@@ -90,6 +92,8 @@ def notes(lab: Lab, said: Said, *, now: float) -> Iterator[str]:
         if not any(model_matches(card, model) for model in models):
             yield f"cards.{card}: no card of this lab is called so (labq nodes)"
     yield from _bound(rules, lab.site.max_time, now)
+    if lab.board.loaded:
+        yield from _shut_out(rules, [job for row in lab.board.snapshot(now).queue.jobs for job in row])
 
 
 def _bound(rules: Rules, max_time: float | None, now: float) -> Iterator[str]:
@@ -106,6 +110,16 @@ def _bound(rules: Rules, max_time: float | None, now: float) -> Iterator[str]:
             "wait.bound: without LABQ_MAX_TIME a job may run for ever, and nobody can promise when the next starts; "
             "set LABQ_MAX_TIME, or take it as an aim"
         )
+
+
+def _shut_out(rules: Rules, waiting: Sequence[Job]) -> Iterator[str]:
+    """Yield which jobs that wait a cap would never let start: who submitted them before it was not told."""
+    asked = ((job, 0.0 if job.spec.gpus.share else float(job.spec.gpus.count)) for job in waiting)
+    found = [(job, why) for job, gpus in asked if (why := never(rules, job.owner, gpus)) is not None]
+    if found:
+        job, why = found[0]
+        many = "1 job that waits" if len(found) == 1 else f"{len(found)} jobs that wait"
+        yield f"caps: {many} could never start, as job {job.id}: {why}"
 
 
 def _people(said: Said) -> Iterator[tuple[str, str]]:
