@@ -18,6 +18,8 @@ NEEDED = ("user", "submit_s", "duration_s", "gpus")
 OPTIONAL = ("job_id", "name", "gpu_model", "requested_time_s", "limit_s")
 #: A replay holds every job in memory: 350 MB for so many rows, measured, before the first is replayed.
 MAX_JOBS = 1_000_000
+#: With empty ones, and those in which a text in quotes goes on.
+MAX_LINES = 2 * MAX_JOBS
 #: Letters.
 MAX_LINE = 100_000
 
@@ -97,7 +99,8 @@ def ignored(columns: Sequence[str]) -> list[str]:
     for column in columns:
         if column not in {*NEEDED, *OPTIONAL}:
             near = closest(column, [name for name in OPTIONAL if name not in columns])
-            found.append(column + (f" (did you mean {near}?)" if near else ""))
+            shown = column if column.isprintable() else repr(column)  # a terminal obeys what is not
+            found.append(shown[:40] + (f" (did you mean {near}?)" if near else ""))
     return found
 
 
@@ -118,6 +121,8 @@ def _bounded(stream: IO[str], source: str) -> Iterator[str]:
                 f"{source}, line {number} is longer than {MAX_LINE:,} letters",
                 "name a CSV file, also .csv.gz",
             )
+        if number > MAX_LINES:  # empty ones are no jobs, and a small .gz may hold thousands of millions
+            raise BadInputError(f"{source} has more than {MAX_LINES:,} lines", "replay a part of them")
         yield line
 
 

@@ -85,6 +85,7 @@ def test_files_may_be_packed_and_come_from_a_spreadsheet(tmp_path: Path) -> None
         ("bad.csv.gz", PACKED[:40] + bytes(20) + PACKED[60:], "cannot be read as CSV"),
         ("a.csv", b"\xff\xfe\x00", "cannot be read as CSV"),
         ("a.csv", b"a" * 200_000, "line 1 is longer than 100,000 letters"),
+        ("a.csv.gz", gzip.compress(HEAD.encode() + b"\n" * 2_000_010, 1), "more than 2,000,000 lines"),
         ("a.csv", HEAD.encode() + b"\na,1,1,1\n" + b"9" * 200_000, "line 3 is longer"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -115,6 +116,7 @@ def test_a_file_with_too_many_jobs_is_not_read_to_its_end(monkeypatch: pytest.Mo
 
 def test_columns_that_say_nothing_are_told_with_what_may_have_been_meant() -> None:
     assert ignored([*HEAD.split(","), "job_id", "status"]) == ["status"]
+    assert ignored([*HEAD.split(","), "\x1b[2J"]) == [r"'\x1b[2J'"]
     assert ignored([*HEAD.split(","), "gpu_modl"]) == ["gpu_modl (did you mean gpu_model?)"]
 
 
