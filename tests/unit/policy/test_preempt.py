@@ -148,8 +148,9 @@ def test_a_short_run_that_nothing_limits_does_not_pass_a_job_for_which_others_ar
     ending = replace(_scavenger("1", "n1-0", grace="1h"), state=JobState.STOPPING, stop=stop)
     known = Runtimes()
     known.add(Kind("bob", "", 1), 10.0)
-    for wire, passes in (({}, False), ({"time": "10m"}, True)):
-        short = replace(make_job("60", gpus="1", **wire), owner="bob")
+    limited = make_job("60", gpus="1", time="10m")
+    for asked, passes in ((make_job("60", gpus="1"), False), (limited, True)):
+        short = replace(asked, owner="bob")
         snapshot = make_snapshot([_high(gpus="2"), short], [make_node(gpus=2)], running=[ending], now=NOW, runtimes=known)  # fmt: skip
         assert bool(decide(snapshot, RULES).starts) is passes
 
