@@ -32,7 +32,7 @@ from labq_scheduler.learning import Learning, PastRuns
 from labq_scheduler.pending import Pending
 from labq_scheduler.policy.outside import outside_use
 from labq_scheduler.policy.rules import Rules, RulesNow
-from labq_scheduler.policy.why import why_held
+from labq_scheduler.policy.why import let_go, why_held
 from labq_scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -187,10 +187,9 @@ class Board:
         dependencies, usage = self._dependencies.states(waiting), self.usage(at)
         with self._lock:
             self._learn()
-            for job in list(self._held.values()):
-                if why_held(job, at, dependencies) is None:
-                    del self._held[job.id]
-                    self._pending.add(job)
+            for job in let_go(self._held.values(), at, dependencies):
+                del self._held[job.id]
+                self._pending.add(job)
             return Snapshot(
                 now=at,
                 nodes=[node for node, _ in nodes],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from labq.clock import rfc3339
+from labq.ending import RULES
 from labq.ids import sort_key
 from labq.job import Job
 from labq.limits import DEFAULT_CPUS, resolve_cpus, resolve_memory
@@ -101,9 +102,28 @@ def why_held(job: Job, snapshot_now: float, dependencies: Mapping[str, JobState 
     if at > snapshot_now:
         if job.attempts:
             last = job.attempts[-1]
-            return f"attempt {last.number} ended ({last.reason}); it is tried again at {rfc3339(at)}"
+            return (
+                f"attempt {last.number} ended ({RULES[last.reason].text}); it is tried again at {rfc3339(at)}"
+            )
         return f"it is not to start before {rfc3339(at)}"
     return None
+
+
+def let_go(held: Iterable[Job], now: float, dependencies: Mapping[str, JobState | None]) -> list[Job]:
+    """Return the held jobs that nothing but room holds back any more.
+
+    It is asked before every decision; tasks of an array have one spec and wait for the same, so of 10,000 one is looked at.
+    """
+    known: dict[tuple[int, float, int | None], bool] = {}
+    found = []
+    for job in held:
+        key = id(job.spec), job.not_before, job.outputs_due
+        free = known.get(key)
+        if free is None:
+            free = known[key] = why_held(job, now, dependencies) is None
+        if free:
+            found.append(job)
+    return found
 
 
 def _who_holds(job: Job, could: list[Room], snapshot: Snapshot) -> str:
