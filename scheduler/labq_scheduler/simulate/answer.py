@@ -31,6 +31,7 @@ def answer(request: Mapping[str, Any]) -> None:
     for name in ("csv", "picture"):
         if request.get(name):
             _check_writable(name, Path(request[name]))
+            _check_is_no_other(name, request)
     past = request.get("history") or {}
     given = _rules(load(Path(request["rules"]))) if request.get("rules") else None
     present = _rules(read(past["rules"], "the lab's rules")) if past else None
@@ -66,6 +67,19 @@ def _rules(said: Said) -> Rules:
     if rules.windows:
         sys.stderr.write("note: reservations of machines have dates; a replay leaves them out\n")
     return replace(rules, windows=())
+
+
+def _check_is_no_other(flag: str, request: Mapping[str, Any]) -> None:
+    """Do nothing when the answer overwrites nothing that is read, nor another answer.
+
+    Raises:
+        BadInputError: quoting the file.
+    """
+    path = Path(request[flag]).resolve()
+    for other in ("trace", "rules", "picture" if flag == "csv" else "csv"):
+        if request.get(other) and Path(request[other]).resolve() == path:
+            what = "the trace" if other == "trace" else f"the file of --{other}"
+            raise BadInputError(f"--{flag} {request[flag]} is {what}, too", "name another file")
 
 
 def _check_writable(flag: str, path: Path) -> None:

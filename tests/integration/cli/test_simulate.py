@@ -140,6 +140,16 @@ def test_rules_from_a_file_are_compared_with_the_defaults(labq: RunLabq, trace: 
         (("jobs.csv", "--machines", "1x2", "--shake", "-1"), "'-1' is not a whole number", "digits"),
         (("jobs.csv", "--machines", "1x2", "--limit-runtime", "long"), "'long' is not a duration", "30m"),
         (("jobs.csv", "--machines", "1x2", "--picture", "no/p.svg"), "there is no directory", "make it"),
+        (
+            ("jobs.csv", "--machines", "1x2", "--picture", "./jobs.csv"),
+            "--picture ./jobs.csv is the trace, too",
+            "name another",
+        ),
+        (
+            ("jobs.csv", "--machines", "1x2", "--csv", "a", "--picture", "a"),
+            "--csv a is the file of --picture, too",
+            "name another",
+        ),
         (("jobs.csv", "--machines", "1x2", "--csv", "."), "--csv . cannot be written", "name a file"),
         (
             ("jobs.csv", "--machines", "1x2", "--compair", "own"),

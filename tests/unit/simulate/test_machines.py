@@ -30,6 +30,7 @@ def test_machines_have_gpus_of_a_model_and_a_size() -> None:
         ("2x4:a100:big", "machines '2x4:a100:big' are not legal"),
         ("2x4:a100:1.2.3GB", "size '1.2.3GB' is not a size"),
         ("20001x1", "more than 20000 nodes"),
+        ("1x4,20000x999", "more than 100000 GPUs"),
     ],
 )
 def test_what_describes_no_machines_is_quoted(text: str, what: str) -> None:
