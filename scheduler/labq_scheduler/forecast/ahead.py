@@ -58,7 +58,7 @@ class Now:
         """
         now = snapshot.now
         nodes = [replace(node, heartbeat=float("inf")) for node in snapshot.nodes if node.takes_work(now)]
-        held = tuple(job for job in snapshot.held[:MOST_HELD] if _may_come(job, snapshot))
+        held = tuple(job for job in snapshot.held[:MOST_HELD] if may_come(job, snapshot))
         queue = with_jobs(snapshot.queue, held, snapshot.runtimes) if held else snapshot.queue
         snapshot = replace(snapshot, nodes=nodes, queue=queue)
         ground = ground if ground is not None else Ground()
@@ -269,7 +269,7 @@ class Future:
             self._prepared(prepare.key, prepare.node)
 
 
-def _may_come(job: Job, snapshot: Snapshot) -> bool:
+def may_come(job: Job, snapshot: Snapshot) -> bool:
     """Return whether all that a held job waits for can still come about."""
     for after in job.spec.after:
         state = snapshot.dependencies.get(after.job)

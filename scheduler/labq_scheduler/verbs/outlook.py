@@ -13,18 +13,24 @@ from labq.spec import JobSpec
 from labq.states import JobState
 from labq.store import Person
 from labq_scheduler.decide import decide
+from labq_scheduler.forecast.ahead import may_come
 from labq_scheduler.forecast.line import with_jobs
 from labq_scheduler.forecast.outlook import Outlook
 from labq_scheduler.forecast.sooner import Sooner, sooner
 from labq_scheduler.forecast_apart import Question
 from labq_scheduler.forecasts import polite
 from labq_scheduler.policy.bound import bound_of
+from labq_scheduler.policy.fit import could_hold
 from labq_scheduler.policy.why import why_waiting
+from labq_scheduler.snapshot import Snapshot
 from labq_scheduler.verbs.lab import Lab
 
 NOTHING: dict[str, Any] = {"estimate": None, "no_estimate": None, "starts_by": None, "sooner": []}
 #: Why there is no estimate.
 NOT_YET = "it is being worked out; ask again in a minute"
+AWAY = "not known while no node that could hold it takes work"
+LATER = "labq why tells it once the job is submitted"
+UNSURE = "not known: what it waits for may never come about"
 #: Seconds that the server thinks about one question: about what would start sooner, and about a job that is not there yet.
 THINK_SOONER, THINK_NEW = 1.0, 2.0
 #: Futures of a job that is not there yet.
@@ -52,13 +58,13 @@ def of_job(lab: Lab, job: Job) -> dict[str, Any]:
     explanation = lab.board.explanation()
     snapshot, decisions, rules = explanation.snapshot, explanation.decisions, lab.rules()
     if any(other.id == job.id for other in snapshot.held):
-        return _view(outlook)
+        return _view(outlook, _unknown(job, snapshot) or (None if may_come(job, snapshot) else UNSURE))
     with _ONE:
         rooms, ground = dict(decisions.rooms), explanation.ground()
         told = sooner(job, outlook, snapshot, rules, rooms, polite(THINK_SOONER), ground)
     promised = bound_of(job, snapshot, rules, lab.site.max_time)
     return {
-        **_view(outlook),
+        **_view(outlook, _unknown(job, snapshot)),
         "starts_by": None if promised is None else rfc3339(snapshot.now + promised),
         "sooner": _told(told),
     }
@@ -80,7 +86,7 @@ def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, 
     if not lab.board.loaded:
         return {"waits": "the server has not read the lab's state yet", **NOTHING}
     if (held := lab.board.why_held(job, now)) is not None:
-        return {"waits": held, **NOTHING}
+        return {"waits": held, **NOTHING, "no_estimate": LATER}
     explanation = lab.board.explanation()
     snapshot = explanation.snapshot
     rules = lab.rules()
@@ -104,15 +110,21 @@ def of_new(lab: Lab, person: Person, spec: JobSpec, *, now: float) -> dict[str, 
     key = next(key for key, jobs in zip(with_it.queue.keys, with_it.queue.jobs, strict=True) if job in jobs)
     return {
         "waits": why_waiting(key, job, with_it, decisions),
-        **_view(outlook),
+        **_view(outlook, _unknown(job, with_it)),
         "starts_by": None if promised is None else rfc3339(now + promised),
         "sooner": _told(told),
     }
 
 
-def _view(outlook: Outlook | None) -> dict[str, Any]:
-    if outlook is None:
-        return {**NOTHING, "no_estimate": NOT_YET}
+def _unknown(job: Job, snapshot: Snapshot) -> str | None:
+    """Return why nobody can know when a job starts; None = it can be known."""
+    could = any(node.takes_work(snapshot.now) and could_hold(job.spec, node) for node in snapshot.nodes)
+    return None if could else AWAY
+
+
+def _view(outlook: Outlook | None, unknown: str | None) -> dict[str, Any]:
+    if outlook is None or unknown is not None:
+        return {**NOTHING, "no_estimate": unknown or NOT_YET}
     never = outlook.looked == float("inf")
     found = {
         "early": _time(outlook.early),

@@ -237,14 +237,14 @@ def test_a_retry_says_which_attempt_ended() -> None:
             "state",
             id="19",
             state="queued",
-            why="attempt 1 ended (exit_code); it is tried again at noon",
+            why="attempt 1 ended (its command failed); it is tried again at noon",
             attempt=1,
         ),
         news("state", id="19", state="queued", why="n1 is full", attempt=1),
     )
     assert notes[2:] == [
         "job 19: attempt 1 ended (Failed: exit code 1 after 2s); it waits for the next",
-        "job 19 waits: attempt 1 ended (exit_code); it is tried again at noon",
+        "job 19 waits: attempt 1 ended (its command failed); it is tried again at noon",
         "job 19 waits: n1 is full",
     ]
 

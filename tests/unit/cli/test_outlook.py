@@ -95,9 +95,9 @@ def test_times_in_a_reason_are_those_of_this_machine(monkeypatch: pytest.MonkeyP
         reason("it is not to start before 2026-12-01T13:20:31.661Z", now)
         == "it is not to start before today 22:20"
     )
-    assert reason("attempt 1 ended (exit_code); it is tried again at 2026-12-01T16:00:05Z", now).endswith(
-        "again at tomorrow 01:00"
-    )
+    assert reason(
+        "attempt 1 ended (its command failed); it is tried again at 2026-12-01T16:00:05Z", now
+    ).endswith("again at tomorrow 01:00")
     assert reason("kept from 2026-12-08 00:00 UTC until 2026-12-08 09:00 UTC (course)", now) == (
         "kept from 2026-12-08 09:00 until 2026-12-08 18:00 (course)"
     )
