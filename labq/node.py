@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from labq.errors import BadInputError
@@ -151,9 +152,14 @@ class Node:
     def from_wire(
         body: Mapping[str, Any], *, heartbeat: float = 0.0, drained: str = "", alive: bool = True
     ) -> Node:
-        """Return the node that ``body`` (of :meth:`to_wire`) describes."""
+        """Return the node that ``body`` (of :meth:`to_wire`) describes.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: an agent gone mad wrote it. It must not come into a decision,
+                which would fail for the whole lab.
+        """
         gpus = tuple(Gpu(**gpu) for gpu in body["gpus"])
-        return Node(
+        node = Node(
             name=body["name"],
             cpus=float(body["cpus"]),
             memory=int(body["memory"]),
@@ -166,3 +172,19 @@ class Node:
             facts=dict(body.get("facts", {})),
             near=Neighbours.from_wire(body.get("near"), [gpu.uuid for gpu in gpus]),
         )
+        if not _is_sound(node):
+            raise ValueError(f"the record of node {str(node.name)[:100]!r} makes no sense")
+        return node
+
+
+def _is_sound(node: Node) -> bool:
+    """Return whether all that decisions compare is of its type and a number that can be."""
+    texts = [node.name, *node.labels, *node.labels.values()]
+    for gpu in node.gpus:
+        texts += [gpu.uuid, gpu.model, gpu.fault]
+    numbers = [node.cpus, node.memory, *(number for gpu in node.gpus for number in (gpu.memory, gpu.index))]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) and 0 <= number < inf for number in numbers)
+        and len({gpu.uuid for gpu in node.gpus}) == len(node.gpus)
+    )
