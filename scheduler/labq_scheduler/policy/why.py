@@ -84,7 +84,8 @@ def needs(job: Job) -> str:
         parts.append(_cores(spec.cpus or DEFAULT_CPUS))
     if spec.memory is not None:
         parts.append(f"{about_bytes(spec.memory)} of memory")
-    return " and ".join(parts)
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def why_held(job: Job, snapshot_now: float, dependencies: Mapping[str, JobState | None]) -> str | None:

@@ -260,6 +260,9 @@ def test_why_counts_only_gpus_that_would_do_and_tells_of_cores_what_was_asked_fo
     assert said(make_job("2", gpus="a100", cpus=2)) == (
         "it needs 1 GPU (a100) and 2 cores; n1 has 0 of 1 such GPUs free and 1 core free"
     )
+    assert said(make_job("2", gpus="a100", cpus=2, memory="1GB")).startswith(
+        "it needs 1 GPU (a100), 2 cores and 1GB of memory; "
+    )
     assert (
         said(make_job("2", gpus="t4:2"))
         == "it needs 2 GPUs (t4:2); n1 has 1 core free of the 1.8 that it gets there"
