@@ -15,7 +15,7 @@ The order of those that wait:
                  (policy/trust.py). Shortest expected first is nearly the best that can be done with inexact sizes
                  (Dell'Amico, "Scheduling with inexact job sizes", arXiv 1907.04824)
     5. the earlier arrival
-The number after each weight in ``Weights`` is the same letter.
+The fields of ``Weights`` have the same letters, those of ``Key`` the same numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ DOUBLINGS = 20.0
 
 LATE, OWED, OTHER = 0, 1, 2
 
-#: (0 = beyond the bound, 1 = owed, 2 = else; class; since when it waits or -score; seq; index)
+#: (1, 2: beyond the bound, owed or else; 3: class; of who is beyond or owed since when it waits, of others 4: less the score;
+#: 5: seq, index)
 Key = tuple[int, int, float, int, int]
 
 
@@ -125,7 +126,7 @@ class Line:
         since = waiting_since(job)
         level = self._level(job, since)
         rank = self._queue.columns.rank[row] if level == OTHER else 0
-        value = -self._score(row, job.submitted_at) if level == OTHER else since
+        value = self._value(row, job.submitted_at) if level == OTHER else since
         key = (level, rank, value, job.seq, job.index or 0)
         heapq.heappush(self._heap, (key, row, self._versions[self._user[row]]))
 
@@ -158,12 +159,13 @@ class Line:
             return LATE
         return OWED if job.id in self._owed else OTHER
 
-    def _score(self, row: int, submitted: float) -> float:
+    def _value(self, row: int, submitted: float) -> float:
+        """Return less the score. Summed in the order of ``__init__``: else equal scores would differ in their last digit."""
         weights, user = self._rules.weights, self._user[row]
-        taken = weights.held * self._held.get(self._queue.users[user], 0.0) / self._gpus
+        held = self._held.get(self._queue.users[user], 0.0)
         aged = min(1.0, max(0.0, (self._now - submitted) / self._rules.age_full))
         slope = weights.age + weights.wide * self._queue.columns.doublings[row]
-        return self._share[user] + self._small[row] + slope * aged - taken
+        return weights.held * held / self._gpus - self._share[user] - self._small[row] - slope * aged
 
 
 def _size(seconds: float, doublings: float) -> float:

@@ -26,17 +26,17 @@ class Passing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each part of a job's score counts. All parts run from 0 to 1; see policy/order.py."""
+    """How much each part of a job's score counts. All parts run from 0 to 1, d once for each doubling; see policy/order.py."""
 
-    #: the owner's fair share factor
+    #: a. the owner's fair share factor
     share: float = 3.0
-    #: less what the owner holds now, as a part of the lab
+    #: b. less what the owner holds now, as a part of the lab
     held: float = 2.0
-    #: time waited, up to ``Rules.age_full``
+    #: c. time waited, up to ``Rules.age_full``
     age: float = 0.0
-    #: time waited, once more for each doubling of the number of GPUs: wide jobs find room seldom
+    #: d. time waited, once more for each doubling of the number of GPUs: wide jobs find room seldom
     wide: float = 0.5
-    #: smallness: predicted run time times GPUs, on a logarithmic scale
+    #: e. smallness: predicted run time times GPUs, on a logarithmic scale
     small: float = 8.0
 
 

@@ -61,6 +61,21 @@ def test_equal_jobs_of_one_person_start_in_the_order_of_arrival_and_a_requeued_o
     assert list(started(decide(seen, Rules()))) == ["3", "5", "7"]
 
 
+@pytest.mark.parametrize(("gpus", "time", "count"), [(8, "64m", "2"), (8, "128m", "1"), (9, "2m", "2")])
+def test_jobs_of_two_people_with_equal_scores_start_in_the_order_of_arrival(
+    gpus: int, time: str, count: str
+) -> None:
+    """Ann holds as much as Ben once her first job has started; sums that round otherwise put Ben's before her second."""
+    wire = {"gpus": count, "time": time, "cpus": 0.1, "memory": "6MB"}
+    ben = replace(make_job("3", **wire), owner="ben")
+    runs = replace(holding_job("9", "n1", *(f"n1-{n}" for n in range(int(count)))), owner="ben")
+    equal = Rules(weights=replace(Rules().weights, wide=0.0))
+    seen = make_snapshot(
+        [make_job("1", **wire), make_job("2", **wire), ben], [make_node(gpus=gpus)], running=[runs]
+    )
+    assert list(started(decide(seen, equal))) == ["1", "2", "3"]
+
+
 def test_arrays_of_one_person_and_jobs_of_others_take_turns() -> None:
     array = [replace(make_job("1", gpus="1"), id=f"1.{n}", array="1", index=n) for n in range(20)]
     single = replace(make_job("2", gpus="1"), owner="bob")
