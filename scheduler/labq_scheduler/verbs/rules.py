@@ -86,7 +86,7 @@ def notes(lab: Lab, said: Said, *, now: float) -> Iterator[str]:
         if not any(constraints_hold(Shape(GpuRequest(), nodes=window.nodes), node) for node in nodes):
             yield f"reservation.{window.name}: no node satisfies {' '.join(window.nodes) or 'it'} (labq nodes)"
         if window.until <= now:
-            yield f"reservation.{window.name}: it is over since {about_duration(now - window.until)}"
+            yield f"reservation.{window.name}: it has been over for {about_duration(now - window.until)}"
     models = {gpu.model for node in nodes for gpu in node.gpus}
     for card in rules.cards:
         if not any(model_matches(card, model) for model in models):

@@ -183,7 +183,7 @@ def test_what_is_legal_and_perhaps_not_meant_is_noted(lab: Server) -> None:
     assert "reservation.course.for: nobody here is called zoe" in said
     said = notes(bound + course.format("2000-02-01T00:00:00Z"))
     assert "at the latest" not in said
-    assert "reservation.course: it is over since" in said
+    assert "reservation.course: it has been over for" in said
     alice = lab.person()
     job = alice.post("/v1/jobs", json={"spec": {"image": "busybox:1", "gpus": "3"}}).json()["id"]
     wait_for(lambda: "caps: " in notes("[caps]\ngpus = 2\n"), 10, "the server to know of the job")
