@@ -143,7 +143,7 @@ class _Pass:
         elif barred >= could:
             self.said[key] = self.windows.said(key.owner, self._over(row))
         # 5. claim
-        elif self.reservation is None:
+        elif self.reservation is None or (self.reservation.guessed and not fitting):
             self._claim(row, job, shape, self._usable(row, job, could - barred, step.ready), step.ready)
         return False
 
@@ -202,11 +202,12 @@ class _Pass:
         made = claim(
             claimant, names, self.openings, self.ground, self.snapshot, self.rules, ready=ready, late=late
         )
-        self.reservation, self.preempts = made.reservation, made.preempts
+        if self.reservation is None or (made.reservation is not None and not made.reservation.guessed):
+            self.reservation, self.preempts = made.reservation, made.preempts
         if made.bring and (prepare := bring(job, made.bring, self.stock.preparing, self.rules)) is not None:
             self.prepares.append(prepare)
             self.stock.ask(prepare)
-        if made.said:
+        if made.said and (self.reservation is None or self.reservation.job is job):
             self.said[self.snapshot.queue.keys[row]] = made.said
         if self.reservation is not None:
             self._leave_out_what_cannot_start(self.reservation)
@@ -217,6 +218,8 @@ class _Pass:
         Within a pass room only gets less and what people hold only more, so who may not pass now may not later. It saves
         time and need not be done after every start: beside a hundred starts in one pass it was most of the time.
         """
+        if reserved.guessed:  # somebody else may get a real one yet
+            return
         queue, columns = self.snapshot.queue, self.snapshot.queue.columns
         self.look_again = len(self.starts) + 1 + len(self.starts) // AGAIN
         self.may_fit = [number for number in self.may_fit if self.openings.fitting(queue.shapes[number])]

@@ -138,6 +138,7 @@ def _reservation(
         {name: at.spare for name, at in found.items()},
         all(at.certain for at in found.values()),
         firm,
+        any(at.guessed for at in found.values()),
     )
 
 

@@ -48,6 +48,8 @@ class Reservation:
     certain: bool
     #: it has waited longer than the bound: only kill limits count for those who would pass it
     hard: bool = False
+    #: its time may never come (``Earliest.guessed``): the next job for which there is a real one takes its turn
+    guessed: bool = False
 
     @property
     def node(self) -> str:
@@ -90,6 +92,8 @@ class Earliest:
     #: what is free there then, besides the job
     spare: Room
     certain: bool
+    #: it rests on somebody who uses GPUs outside the queue: nobody knows when they go
+    guessed: bool = False
 
 
 def earliest(
@@ -106,7 +110,7 @@ def earliest(
     """
     future = room.copy()
     start, fit = now, future.fit(shape)
-    certain = True
+    certain, guessed = True, False
     for release in releases:
         if release.at == float("inf") or (fit is not None and release.at > start):
             break
@@ -116,12 +120,12 @@ def earliest(
     if fit is None and future.outside:
         # Whoever uses GPUs outside the queue said no time limit either.
         future.free_outside()
-        certain = False
+        certain, guessed = False, True
         start, fit = max(start, now + ASSUMED_RUN), future.fit(shape)
     if fit is None:
         return None
     future.take(fit)
-    return Earliest(max(now, start), fit, future, certain)
+    return Earliest(max(now, start), fit, future, certain, guessed)
 
 
 def best(found: Iterable[tuple[str, Earliest]]) -> tuple[str, Earliest] | None:

@@ -60,6 +60,18 @@ def test_the_place_of_a_job_that_needs_it_is_reserved_all_the_same() -> None:
     assert found.starts == ()  # the small one would hold the other GPU for a month
 
 
+def test_who_waits_for_somebody_outside_the_queue_takes_nobody_elses_reservation() -> None:
+    """They may never go; meanwhile a stream of small jobs would pass all wide ones."""
+    nodes = [make_node("n1", gpus=2), make_node("n2", gpus=4)]
+    stuck = make_job("1", gpus="2", nodes=["n1"], priority="high")
+    wide, small = make_job("2", gpus="4", priority="high"), make_job("3", gpus="1", nodes=["n2"])
+    busy = [holding_job(str(90 + gpu), "n2", f"n2-{gpu}", started_at=NOW - 60) for gpu in range(3)]
+    seen = make_snapshot([stuck, wide, small], nodes, running=busy, now=NOW)
+    found = decide(replace(seen, outside={"n1": {"n1-0": (BOB,)}}), Rules())
+    assert found.reservation is not None
+    assert (found.reservation.job.id, found.reservation.guessed, found.starts) == ("2", False, ())
+
+
 def test_use_beside_a_job_on_its_own_gpu_gives_nothing_back_when_the_job_ends() -> None:
     running = holding_job("3", "n1", "n1-0", started_at=NOW - 60, time=600)
     job = make_job("1", gpus="2")
