@@ -42,17 +42,23 @@ class Question:
     futures: int = FUTURES
 
 
-def answer(question: Question, go_on: Callable[[], bool] = lambda: True) -> Forecast:
+News = Callable[[Forecast], None]
+
+
+def answer(
+    question: Question, go_on: Callable[[], bool] = lambda: True, news: News = lambda found: None
+) -> Forecast:
     """Return the forecast, here and now.
 
     Args:
         question: what is asked.
         go_on: asked before each decision; False ends it early.
+        news: told what is known after each future.
     """
     end = monotonic() + question.budget
     return forecast(
         Now.of(question.snapshot, question.rules), question.wanted, futures=question.futures,
-        go_on=lambda: monotonic() < end and go_on(),
+        go_on=lambda: monotonic() < end and go_on(), news=news,
     )  # fmt: skip
 
 
@@ -65,8 +71,12 @@ class Apart:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def __call__(self, question: Question) -> Forecast:
+    def __call__(self, question: Question, news: News = lambda found: None) -> Forecast:
         """Return the answer; it takes a second more than the budget at most.
+
+        Args:
+            question: what is asked.
+            news: told what is known after each future.
 
         Raises:
             UnavailableError: the process ended without one, or this was stopped.
@@ -76,7 +86,7 @@ class Apart:
         killer.daemon = True
         killer.start()
         try:
-            said = _exchange(process, question)
+            said = _exchange(process, question, news)
         finally:
             killer.cancel()
             process.kill()
@@ -120,14 +130,18 @@ class Apart:
         return process
 
 
-def _exchange(process: subprocess.Popen[bytes], question: Question) -> Forecast | None:
+def _exchange(process: subprocess.Popen[bytes], question: Question, news: News) -> Forecast | None:
+    """Return the last that the process said before it ended well."""
+    said: Forecast | None = None
     assert process.stdin is not None  # noqa: S101 - for the type checker
     assert process.stdout is not None  # noqa: S101 - for the type checker
     with process.stdout, contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
         with process.stdin:
             pickle.dump(question, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-        found = pickle.load(process.stdout)  # noqa: S301 - our own child wrote it
-        return found if isinstance(found, Forecast) else None
+        while isinstance(found := pickle.load(process.stdout), Forecast):  # noqa: S301 - our own child wrote it
+            said = found
+            news(said)
+        return said  # what comes last is no forecast
     return None
 
 
@@ -136,7 +150,14 @@ def main() -> None:
     question: Question = pickle.load(sys.stdin.buffer)  # noqa: S301 - the server wrote it
     with contextlib.suppress(OSError):  # systemd's filter of system calls may forbid it
         os.nice(NICENESS)
-    pickle.dump(answer(question), sys.stdout.buffer, protocol=pickle.HIGHEST_PROTOCOL)
+    out = sys.stdout.buffer
+
+    def write(found: Forecast | None) -> None:
+        pickle.dump(found, out, protocol=pickle.HIGHEST_PROTOCOL)
+        out.flush()
+
+    answer(question, news=write)
+    write(None)
 
 
 if __name__ == "__main__":

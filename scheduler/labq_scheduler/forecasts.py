@@ -9,7 +9,7 @@ from collections.abc import Callable
 from labq.clock import monotonic, now
 from labq.errors import LabqError
 from labq_scheduler.forecast.outlook import Forecast, Outlook
-from labq_scheduler.forecast_apart import Apart, Question, answer
+from labq_scheduler.forecast_apart import Apart, News, Question, answer
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.snapshot import Snapshot
 
@@ -122,11 +122,16 @@ class Forecasts:
             self._stop.wait(min(REST, self._took))
 
     def _make(self) -> Forecast:
-        return self._answer(Question(self._snapshot(now()), self._rules(), BUDGET_APART))
+        question = Question(self._snapshot(now()), self._rules(), BUDGET_APART)
+        return self._answer(question, self._first if self._latest is None else lambda found: None)
 
-    def _answer(self, question: Question) -> Forecast:
+    def _first(self, found: Forecast) -> None:
+        """Let one future be known while the others are thought through: nothing was known before."""
+        self._latest = found
+
+    def _answer(self, question: Question, news: News = lambda found: None) -> Forecast:
         if sum(len(jobs) for jobs in question.snapshot.queue.jobs) > NEAR:
-            return self._apart(question)
+            return self._apart(question, news)
         return answer(question, polite(min(BUDGET, question.budget), self._stop))
 
 

@@ -86,6 +86,7 @@ def forecast(
     horizon: float = HORIZON,
     coarse: float | None = None,
     go_on: Callable[[], bool] = lambda: True,
+    news: Callable[[Forecast], None] = lambda found: None,
 ) -> Forecast:
     """Return when jobs are expected to start.
 
@@ -96,6 +97,7 @@ def forecast(
         horizon: seconds that are looked ahead.
         coarse: of ``Future``; None = as the number of jobs demands.
         go_on: asked before each decision; False ends it. The future that is cut off counts when it is the only one.
+        news: told what is known after each future.
     """
     runtimes, now = begin.snapshot.runtimes, begin.snapshot.now
     most, step = next(
@@ -107,7 +109,7 @@ def forecast(
         coarse = step
     told: list[Future] = []
     cut = False
-    looked = float("inf")
+    found = _forecast(now, jobs, told)
     for number in range(max(1, futures)):
         future = Future(begin, Lengths(runtimes, number, futures), coarse)
 
@@ -120,18 +122,23 @@ def forecast(
         if cut and told:
             break
         told.append(future)
-        # A future that ended early only for having started all jobs says nothing of later times.
-        if any(job_id not in future.starts for job_id in jobs):
-            looked = min(looked, future.looked)
+        found = _forecast(now, jobs, told)
+        news(found)
         if cut:
             break
+    return found
+
+
+def _forecast(now: float, jobs: Sequence[str], told: Sequence[Future]) -> Forecast:
+    # A future that ended early only for having started all jobs says nothing of later times.
+    short = [future.looked for future in told if any(job_id not in future.starts for job_id in jobs)]
     never = (float("inf"), "")
     starts = [[future.starts.get(job_id, never)[0] for job_id in jobs] for future in told]
     nodes = tuple(tuple(future.starts.get(job_id, never)[1] for job_id in jobs) for future in told)
     places = {job_id: place for place, job_id in enumerate(jobs)}
     which = max(0, ceil(LIKELY * len(told)) - 1)
     likely = [sorted(column)[which] for column in zip(*starts, strict=True)]
-    return Forecast(now, looked, starts, nodes, places, likely)
+    return Forecast(now, min(short, default=float("inf")), starts, nodes, places, likely)
 
 
 def _some(at: float) -> float | None:

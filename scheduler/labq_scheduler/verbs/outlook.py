@@ -32,7 +32,7 @@ AWAY = "not known while no node that could hold it takes work"
 LATER = "labq why tells it once the job is submitted"
 UNSURE = "not known: what it waits for may never come about"
 #: Seconds that the server thinks about one question: about what would start sooner, and about a job that is not there yet.
-THINK_SOONER, THINK_NEW = 1.0, 2.0
+THINK_SOONER, THINK_NEW = 0.6, 2.0
 #: Futures of a job that is not there yet.
 FUTURES = 5
 #: Number of a job that is not there yet: behind all others.

@@ -11,6 +11,7 @@ from builders import holding_job, make_job, make_node, make_snapshot
 from support.waiting import wait_for
 
 from labq.errors import UnavailableError
+from labq_scheduler.forecast.outlook import Forecast
 from labq_scheduler.forecast_apart import Apart, Question, answer
 from labq_scheduler.policy.rules import Rules
 from labq_scheduler.policy.runtimes import Kind, Runtimes
@@ -38,6 +39,16 @@ def test_what_is_found_apart_is_what_is_found_here() -> None:
     assert here.of("30") is not None
     for number in (*range(2, 42), 900):
         assert there.of(str(number)) == here.of(str(number))
+
+
+def test_what_is_known_after_the_first_future_is_told_at_once() -> None:
+    told: list[Forecast] = []
+    found = Apart()(Question(_lab(), Rules(), 60.0, futures=3), told.append)
+    assert len(told) == 3
+    assert told[-1].of("30") == found.of("30")
+    first = told[0].of("30")
+    assert first is not None
+    assert first.early == first.late
 
 
 def test_only_what_was_asked_for_is_thought_through() -> None:
