@@ -19,6 +19,8 @@ from labq_scheduler.snapshot import Snapshot
 
 #: Seconds after which an agent that still prepares an image is asked again. It joins what it is doing already.
 ASK_AGAIN = 60.0
+#: Nodes that are named in a sentence.
+NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def no_node(job: Job, snapshot: Snapshot) -> str:
     if not known:
         return f"no node of the lab can hold it any more ({job.spec.gpus} GPUs); cancel it or add a node"
     states = ", ".join(
-        f"{node.name} is {'drained: ' + node.drained if node.drained else 'not answering'}" for node in known
-    )
+        f"{node.name} is {'drained: ' + node.drained if node.drained else 'not answering'}"
+        for node in known[:NAMED]
+    ) + (f", and {len(known) - NAMED} more" if len(known) > NAMED else "")
     return f"every node that could hold it is away: {states}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import holding_job, make_job, make_node, make_snapshot
 
 from labq_scheduler.decide import decide
@@ -26,6 +28,17 @@ def test_what_is_said_of_a_class_is_what_a_look_at_every_node_says() -> None:
     assert len(keys) == 2
     for key, jobs in zip(keys, seen.queue.jobs, strict=True):
         assert found.why(key, jobs[0]) == why_waiting(key, jobs[0], seen, found.decisions)
+
+
+def test_of_many_nodes_that_are_away_four_are_named() -> None:
+    nodes = [replace(make_node(f"n{number}", gpus=1), drained="moving") for number in range(125)]
+    seen, ground = make_snapshot([make_job("2", gpus="1")], nodes), Ground()
+    said = Explanation(seen, decide(seen, Rules(), ground), ground).why(
+        seen.queue.keys[0], seen.queue.jobs[0][0]
+    )
+    assert said is not None
+    assert said.startswith("every node that could hold it is away: n0 is drained: moving, n1 is")
+    assert said.endswith("n3 is drained: moving, and 121 more")
 
 
 def test_nothing_is_said_of_a_class_that_was_not_there() -> None:
