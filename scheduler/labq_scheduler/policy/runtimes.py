@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from math import ceil, exp, log, log2
 from typing import NamedTuple, Protocol, TypeVar
 
-from labq_scheduler.policy.trust import Trust
+from labq_scheduler.policy.trust import LEAST, Trust
 
 K = TypeVar("K")
 
@@ -41,6 +41,8 @@ UNKNOWN = 3600.0
 SHORTEST = 60.0
 #: A run that outlived its estimate is thought to go on as long as this part of the longer runs did, when there are so many.
 LONGER_PART, LONGER_RUNS = 0.75, 3
+#: A run is longer than an estimate when it is so many times as long: it is not to be corrected every few minutes.
+LONGER = 1.05
 
 #: Runs longer than a job has run already that it takes to say how long it runs on.
 MIN_LONGER = 3
@@ -165,8 +167,8 @@ class Runtimes:
         """Return how long a job will run.
 
         ``typical`` is the geometric mean of the runs, for run times span orders of magnitude; ``safe`` is twice the median
-        of the latest. Both are powers of two (or the limit), so that jobs which are thought to run about as long are
-        one class.
+        of the latest. Both are powers of two (or the limit), so that not every run that ends changes the order and all
+        expected ends.
 
         Args:
             kind: of the job.
@@ -178,7 +180,7 @@ class Runtimes:
             known = max(SHORTEST, limit) if limit is not None else UNKNOWN
             return Estimate(known, known)
         recent = list(runs)[-TYPICAL_RUNS:] if source != "lab" else runs
-        typical = exp(sum(log(max(10.0, run)) for run in recent) / len(recent))
+        typical = exp(sum(log(max(LEAST, run)) for run in recent) / len(recent))
         latest = sorted(list(runs)[-SAFE_RUNS:] if source != "lab" else runs)
         safe = SAFE_FACTOR * max(SHORTEST, latest[min(len(latest) - 1, len(latest) // 2)])
         return Estimate(
@@ -194,7 +196,7 @@ class Runtimes:
         runs: Sequence[float] = sorted(self._by_gpus.get((kind.owner, kind.gpus), ()))
         total = max(safe, 1.0)
         while total <= elapsed:
-            longer = [run for run in runs if run > 1.05 * total]
+            longer = [run for run in runs if run > LONGER * total]
             known = len(longer) >= LONGER_RUNS
             total = longer[int(LONGER_PART * (len(longer) - 1))] if known else 2 * total
         return total if limit is None else min(total, max(limit, elapsed + 1.0))

@@ -16,7 +16,7 @@ FADES = 0.999
 #: Runs, as they count, below which predictions are believed as they are.
 ENOUGH = 20.0
 #: Seconds below which run times do not differ: start and end take as long.
-SHORTEST = 10.0
+LEAST = 10.0
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Trust:
 
     def add(self, predicted: float, ran: float) -> None:
         """Note how long a job ran for which so many seconds had been predicted."""
-        x, y = log(max(SHORTEST, predicted)), log(max(SHORTEST, ran))
+        x, y = log(max(LEAST, predicted)), log(max(LEAST, ran))
         self.count = FADES * self.count + 1.0
         self.predicted = FADES * self.predicted + x
         self.ran = FADES * self.ran + y
@@ -54,4 +54,4 @@ class Trust:
         if self.count < ENOUGH:
             return predicted
         mean, of_runs = self.predicted / self.count, self.ran / self.count
-        return exp(of_runs + self.belief * (log(max(SHORTEST, predicted)) - mean))
+        return exp(of_runs + self.belief * (log(max(LEAST, predicted)) - mean))
