@@ -182,7 +182,7 @@ class Pending:
             self._known[owner] = knows
             alike: dict[tuple[str, int, float | None], dict[str, float]] = {}
             for key in self._classes[owner]:
-                kind = (key.name, key.shape.gpus.count, key.time)
+                kind = (key.name, key.shape.gpus.count, key.ends_by)
                 estimate = alike.get(kind) or alike.setdefault(kind, estimate_of(key, self._estimator))
                 for name, value in estimate.items():
                     self._columns[name][self._rows[key]] = value

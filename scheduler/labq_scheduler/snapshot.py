@@ -43,6 +43,14 @@ class ClassKey(NamedTuple):
     #: of its class would make all who stand there wait anew, and break what they were promised (policy/bound.py)
     anew: float
 
+    @property
+    def ends_by(self) -> float | None:
+        """Return the seconds that bound what is estimated: the limit, and a grace that is longer than that.
+
+        It is an hour's job that says a limit of a second and a grace of an hour.
+        """
+        return self.time if self.time is None or self.grace <= self.time else self.time + self.grace
+
 
 def kind_of(job: Job) -> Kind:
     """Return the kind of run that a job is."""
@@ -97,7 +105,7 @@ def row_of(key: ClassKey) -> dict[str, float]:
 
 def estimate_of(key: ClassKey, estimator: Estimator) -> dict[str, float]:
     """Return what the columns tell of the run time of a class, as it is estimated now."""
-    estimate = estimator.estimate(Kind(key.owner, key.name, key.shape.gpus.count), key.time)
+    estimate = estimator.estimate(Kind(key.owner, key.name, key.shape.gpus.count), key.ends_by)
     return {"typical": estimate.typical, "safe": estimate.safe}
 
 

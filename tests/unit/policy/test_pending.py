@@ -79,3 +79,15 @@ def test_a_name_tells_jobs_apart_when_it_has_run_three_times_and_no_more_when_it
     runtimes.forget()
     assert [len(jobs) for jobs in pending.frozen().jobs] == [3]
     assert [job.id for job in pending.frozen().jobs[0]] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("time", "grace", "seconds"), [("1s", "1h", 3601.0), ("1h", "30s", 3600.0), ("90s", "2m", 210.0)]
+)
+def test_a_grace_that_is_longer_than_the_limit_makes_no_short_job(
+    time: str, grace: str, seconds: float
+) -> None:
+    pending = Pending(Runtimes())
+    pending.add(make_job("1", time=time, grace=grace))
+    columns = pending.frozen().columns
+    assert (columns.typical, columns.safe) == ([seconds], [seconds])
