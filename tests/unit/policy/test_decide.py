@@ -66,7 +66,7 @@ def test_jobs_of_two_people_with_equal_scores_start_in_the_order_of_arrival(
     gpus: int, time: str, count: str
 ) -> None:
     """Ann holds as much as Ben once her first job has started; sums that round otherwise put Ben's before her second."""
-    wire = {"gpus": count, "time": time, "cpus": 0.1, "memory": "6MB"}
+    wire: dict[str, Any] = {"gpus": count, "time": time, "cpus": 0.1, "memory": "6MB"}
     ben = replace(make_job("3", **wire), owner="ben")
     runs = replace(holding_job("9", "n1", *(f"n1-{n}" for n in range(int(count)))), owner="ben")
     equal = Rules(weights=replace(Rules().weights, wide=0.0))
