@@ -153,6 +153,8 @@ def quoted(raw: Any) -> str:
     if isinstance(raw, bool):
         return str(raw).lower()
     shown = f'"{raw}"' if isinstance(raw, str) else str(raw)
+    if not shown.isprintable():  # a terminal obeys such characters, and a log breaks its lines at them
+        shown = repr(shown)[1:-1]
     return shown if len(shown) <= 80 else shown[:79] + "…"
 
 

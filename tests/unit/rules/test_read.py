@@ -64,6 +64,8 @@ def refused(text: str) -> BadInputError:
          2, "[[reservation]] has no for", "@groups"),
         ('[[reservation]]\nnodes = ["n 1"]\nname = "x"\nfor=["a"]\nfrom = 2026-12-01T10:00:00Z\nuntil = 2026-12-02T10:00:00Z',
          2, "node constraint 'n 1' is not legal", "rack=a"),
+        ('[weights]\n"\\u001b[2J" = 1', 2, r'no key "\x1b[2J"', "share, held"),
+        ('[weights]\nshare = "a\\nb"', 2, r'"a\nb" is not a number', "from 0"),
         ("[weights]\nshare = ", 2, 'Invalid value: "share ="', "TOML"),
         ("[weights]\nshare = 1\nshare = 2", 3, "Cannot overwrite a value", "TOML"),
         ('[weights]\nx = """', 2, "Unterminated string", "TOML"),
