@@ -14,6 +14,7 @@ The order of those that wait:
                  has 1 and one of two GPU-years 0. Expected is what is predicted, as far as predictions proved right
                  (policy/trust.py). Shortest expected first is nearly the best that can be done with inexact sizes
                  (Dell'Amico, "Scheduling with inexact job sizes", arXiv 1907.04824)
+       f. overdue: weeks waited beyond ``overdue_after``, without end: whoever is passed again and again is first one day
     5. the earlier arrival
 The fields of ``Weights`` have the same letters, those of ``Key`` the same numbers.
 """
@@ -26,11 +27,12 @@ from math import log2
 
 from labq.job import Job
 from labq_scheduler.policy.bound import waiting_since
-from labq_scheduler.policy.rules import Rules
+from labq_scheduler.policy.rules import DAY, Rules
 from labq_scheduler.snapshot import Queue
 
 #: Doublings from one GPU-minute to two GPU-years: the range over which a job is small or large.
 DOUBLINGS = 20.0
+WEEK = 7 * DAY
 
 LATE, OWED, OTHER = 0, 1, 2
 
@@ -88,12 +90,14 @@ class Line:
         #: by class: what smallness adds
         self._small = [small[kind] for kind in kinds]
         age, wide, full = weights.age, weights.wide, rules.age_full
+        patience, weekly = rules.overdue_after, weights.overdue / WEEK
         # One expression without calls: it is worked out for every class in every pass.
         values = [
             owner[user]
             - small
             - (age + wide * doublings)
             * (0.0 if (part := (now - submitted) / full) < 0.0 else part if part < 1.0 else 1.0)
+            - (weekly * over if (over := now - submitted - patience) > 0.0 else 0.0)
             for user, small, doublings, submitted in zip(
                 columns.user, self._small, columns.doublings, columns.submitted, strict=True
             )
@@ -165,7 +169,9 @@ class Line:
         held = self._held.get(self._queue.users[user], 0.0)
         aged = min(1.0, max(0.0, (self._now - submitted) / self._rules.age_full))
         slope = weights.age + weights.wide * self._queue.columns.doublings[row]
-        return weights.held * held / self._gpus - self._share[user] - self._small[row] - slope * aged
+        over = max(0.0, self._now - submitted - self._rules.overdue_after)
+        best = weights.held * held / self._gpus - self._share[user] - self._small[row] - slope * aged
+        return best - weights.overdue / WEEK * over
 
 
 def _size(seconds: float, doublings: float) -> float:

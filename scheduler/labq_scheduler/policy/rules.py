@@ -26,7 +26,10 @@ class Passing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each part of a job's score counts. All parts run from 0 to 1, d once for each doubling; see policy/order.py."""
+    """How much each part of a job's score counts. Parts run from 0 to 1, d once for each doubling, f without end.
+
+    See policy/order.py.
+    """
 
     #: a. the owner's fair share factor
     share: float = 3.0
@@ -38,6 +41,8 @@ class Weights:
     wide: float = 0.5
     #: e. smallness: predicted run time times GPUs, on a logarithmic scale
     small: float = 8.0
+    #: f. weeks waited beyond ``Rules.overdue_after``
+    overdue: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Rules:
     half_life: float = 21 * DAY
     #: seconds of waiting after which age counts in full
     age_full: float = 28 * DAY
+    #: seconds of waiting after which a job is overdue. Three weeks: sooner, it cost others more than it gave (ADR 13)
+    overdue_after: float = 21 * DAY
     passing: Passing = Passing.EASY
     #: times the safe estimate that must pass before the reservation for a job to pass it
     pass_margin: float = 2.0

@@ -11,9 +11,9 @@ from labq_scheduler.simulate.estimators import Fixed, LastTwo, Oracle
 from labq_scheduler.simulate.replay import Learner
 from labq_scheduler.simulate.traces import TraceJob
 
-_ARRIVAL = Weights(share=0.0, held=0.0, age=0.0, wide=0.0, small=0.0)
+_ARRIVAL = Weights(share=0.0, held=0.0, age=0.0, wide=0.0, small=0.0, overdue=0.0)
 #: Slurm's classic multifactor: fair share 10, age 1, up to 7 days.
-_MULTIFACTOR = Weights(share=10.0, held=0.0, age=1.0, wide=0.0, small=0.0)
+_MULTIFACTOR = Weights(share=10.0, held=0.0, age=1.0, wide=0.0, small=0.0, overdue=0.0)
 
 
 def _plain(weights: Weights, passing: Passing) -> Rules:

@@ -125,3 +125,19 @@ def test_the_page_shows_in_which_order_two_people_start() -> None:
         started([*trials, *array(2, "ben", 200)], {"anna": 60 * HOUR, "ben": 40 * HOUR}),
     ):
         assert f"\n    {found}\n" in PAGE, found
+
+
+def test_a_long_job_that_small_ones_pass_again_and_again_is_first_one_day() -> None:
+    """All else has an end: without this part it would wait as long as more comes than the lab can do."""
+    week = 7 * 86_400.0
+
+    def first(weeks: float, rules: Rules) -> str:
+        now = 100 * week
+        long = replace(make_job("1", gpus="1", time="20d"), submitted_at=now - weeks * week)
+        small = replace(make_job("2", gpus="1", time="1m"), submitted_at=now - 1.0, owner="bob")
+        seen = make_snapshot([long, small], [make_node(gpus=1)], now=now, usage={"ann": 9e9, "bob": 1.0})
+        return decide(seen, rules).starts[0].job.id
+
+    never = replace(Rules(), weights=replace(Rules().weights, overdue=0.0))
+    assert [first(weeks, Rules()) for weeks in (1, 3, 10, 14)] == ["2", "2", "2", "1"]
+    assert first(90, never) == "2"

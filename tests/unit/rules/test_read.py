@@ -217,6 +217,7 @@ held = 2
 age = 0.5
 wide = 0.5
 small = 8
+overdue = 2
 
 [fair-share]
 half-life = "7d"
@@ -229,6 +230,7 @@ margin-over = 0.5
 
 [wait]
 bound = "never"
+overdue-after = "14d"
 
 [preemption]
 after = "1d"
