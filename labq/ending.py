@@ -24,6 +24,7 @@ class EndReason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
     TIME_LIMIT = "time_limit"
+    DISK_LIMIT = "disk_limit"
     CANCELLED_BY_USER = "cancelled_by_user"
     CANCELLED_BY_ADMIN = "cancelled_by_admin"
     PREEMPTED = "preempted"
@@ -59,6 +60,7 @@ RULES: dict[EndReason, Rule] = {
     EndReason.OUT_OF_MEMORY: Rule(_F, "retries", "the kernel killed it: out of memory"),
     EndReason.GPU_OUT_OF_MEMORY: Rule(_F, "retries", "its GPU ran out of memory"),
     EndReason.TIME_LIMIT: Rule(_F, "never", "its time limit passed"),
+    EndReason.DISK_LIMIT: Rule(_F, "never", "it wrote more than its --disk"),
     EndReason.CANCELLED_BY_USER: Rule(_C, "never", "cancelled by its owner"),
     EndReason.CANCELLED_BY_ADMIN: Rule(_C, "never", "cancelled by an admin"),
     EndReason.PREEMPTED: Rule(_F, "free", "preempted"),
@@ -128,6 +130,8 @@ class EndFacts:
     peak_memory: int = 0
     memory_limit: int = 0
     time_limit: float | None = None
+    #: bytes; 0 = the job did not say
+    disk_limit: int = 0
     #: the agent had to send SIGKILL after the grace
     killed_after_grace: bool = False
     sent_sigterm: bool = False
@@ -229,6 +233,8 @@ def _stopped(facts: EndFacts, stop: StopRequest) -> str:
         case EndReason.TIME_LIMIT:
             limit = about_duration(facts.time_limit) if facts.time_limit else "?"
             return f"Failed: its time limit of {limit} passed {how}; ask for more with --time."
+        case EndReason.DISK_LIMIT:
+            return f"Failed: it wrote more than its --disk {about_bytes(facts.disk_limit)} and was stopped {how}; ask for more with --disk."
         case EndReason.CANCELLED_BY_USER | EndReason.CANCELLED_BY_ADMIN:
             return f"Cancelled by {stop.by} {how}."
         case EndReason.IDLE_RECLAIMED:

@@ -80,6 +80,8 @@ class Job:
     #: cores and bytes held by the lease
     cpus: float | None = None
     memory: int | None = None
+    #: bytes of disk held by the lease; None = the job did not say
+    disk: int | None = None
     simulated: bool = False
     image_id: str | None = None
     started_at: float | None = None
@@ -224,6 +226,7 @@ _DECODE: dict[str, Any] = {
     "gpus": lambda text: tuple(GpuHold(uuid, memory) for uuid, memory in json.loads(text)),
     "cpus": float,
     "memory": int,
+    "disk": int,
     "simulated": lambda text: text == "1",
     "image_id": str,
     "started_at": float,

@@ -34,6 +34,10 @@ class Asks(Protocol):
     def memory(self) -> int | None:
         """Return the bytes; None = a fair part of the node."""
 
+    @property
+    def disk(self) -> int | None:
+        """Return the bytes of disk; None = not said, and not counted."""
+
 
 def gpu_fraction(spec: Asks, node: Node) -> float:
     """Return the part of the node's GPUs that the spec asks for, 0 to 1 (more when it cannot fit)."""

@@ -23,6 +23,8 @@ class Claim:
     gpus: tuple[GpuHold, ...]
     cpus: float
     memory: int
+    #: bytes; 0 = the job did not say
+    disk: int = 0
 
 
 def starting(job: Job, claim: Claim) -> Job:
@@ -38,6 +40,7 @@ def starting(job: Job, claim: Claim) -> Job:
         gpus=claim.gpus,
         cpus=claim.cpus,
         memory=claim.memory,
+        disk=claim.disk or None,
         simulated=any(gpu.simulated for gpu in claim.node.gpus if gpu.uuid in chosen),
         not_before=0.0,
         started_at=None,
@@ -100,6 +103,7 @@ def ended(job: Job, judgement: Judgement, exit_code: int | None, now: float, *, 
         gpus=(),
         cpus=None,
         memory=None,
+        disk=None,
         simulated=False,
         started_at=None,
         not_before=after.not_before,

@@ -104,6 +104,8 @@ class Node:
     version: str = ""
     #: engine version, driver version, host name, operating system: for people
     facts: Mapping[str, str] = field(default_factory=dict)
+    #: bytes of its disk that jobs may use; None = its agent does not tell: no job that asks for disk runs there
+    disk: int | None = None
     #: which of its GPUs are near each other; empty = its driver, or its older agent, does not tell
     near: Neighbours = field(default_factory=Neighbours)
 
@@ -129,6 +131,7 @@ class Node:
             "name": self.name,
             "cpus": self.cpus,
             "memory": self.memory,
+            "disk": self.disk,
             "gpus": [
                 {
                     "uuid": g.uuid,
@@ -163,6 +166,7 @@ class Node:
             name=body["name"],
             cpus=float(body["cpus"]),
             memory=int(body["memory"]),
+            disk=None if body.get("disk") is None else int(body["disk"]),
             gpus=gpus,
             labels=dict(body.get("labels", {})),
             drained=drained,
@@ -182,7 +186,12 @@ def _is_sound(node: Node) -> bool:
     texts = [node.name, *node.labels, *node.labels.values()]
     for gpu in node.gpus:
         texts += [gpu.uuid, gpu.model, gpu.fault]
-    numbers = [node.cpus, node.memory, *(number for gpu in node.gpus for number in (gpu.memory, gpu.index))]
+    numbers = [
+        node.cpus,
+        node.memory,
+        node.disk or 0,
+        *(number for gpu in node.gpus for number in (gpu.memory, gpu.index)),
+    ]
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(number, int | float) and 0 <= number < inf for number in numbers)

@@ -75,6 +75,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("node_cpus", "", "text", "Cores that jobs may use on this node; empty = all.", (_A,)),
     Setting("node_memory", "", "text", "Main memory that jobs may use; empty = all but 1 GB or 10 %.", (_A,)),
     Setting(
+        "node_disk",
+        "",
+        "text",
+        "Disk that jobs may have with --disk; empty = what is free, less 10 % or 50 GB of it, watched.",
+        (_A,),
+    ),
+    Setting(
+        "node_disk_interval",
+        "30s",
+        "seconds",
+        "How often the node's disk is looked at, and what jobs wrote there.",
+        (_A,),
+    ),
+    Setting(
         "node_address",
         "",
         "text",

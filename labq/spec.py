@@ -50,6 +50,8 @@ class JobSpec:
     cpus: float | None = None
     #: bytes; None = a fair part of the node (limits.py)
     memory: int | None = None
+    #: bytes that it writes on the node's disk; None = not said, and not counted
+    disk: int | None = None
     #: bytes of /dev/shm; None = half of the memory
     shm: int | None = None
     #: seconds of running after which it is stopped; None = the site's maximum, or none
@@ -173,6 +175,8 @@ _ROWS: tuple[Field, ...] = (
     Field("gpus", parse_gpus, str, "string", "2, a100:2, 24GB+, 'a100|h100:4', share:8GB", "GPUs on one node."),
     Field("cpus", values.cpus, _same, "number", "a number of cores, such as 4 or 0.5", "CPU cores."),
     Field("memory", values.memory, format_bytes, "string", "a size, such as 16GB", "Main memory."),
+    Field("disk", values.disk, format_bytes, "string", "a size, such as 50GB",
+          "What the job writes on the node's disk: its container and /outputs together. Without it nothing is counted."),
     Field("shm", lambda v: parse_bytes(v, "shm"), format_bytes, "string", "a size, such as 8GB", "Size of /dev/shm."),
     Field("time", lambda v: parse_duration(v, "time limit"), format_duration, "string", "a duration, such as 2h30m",
           "Time limit of one run: then SIGTERM, grace, SIGKILL."),

@@ -32,6 +32,8 @@ LAST_MOMENT = 7_258_118_400
 MOST_CONSTRAINTS, MOST_DEPENDENCIES = 256, 1000
 #: Docker starts no container with less.
 LEAST_MEMORY = 6 * 2**20
+#: Bytes; with less no container could write its first log line.
+LEAST_DISK = 2**20
 #: The kernel takes no longer argument or variable (MAX_ARG_STRLEN), its name included.
 LONGEST_WORD = 2**17 - 512
 #: Variables that labq itself sets.
@@ -114,6 +116,15 @@ def memory(raw: Any) -> int:
     if value < LEAST_MEMORY:
         hint = f"did you mean {raw}GB? " if str(raw).isdigit() else ""
         raise BadInputError(f"memory {raw!r} is too little", f"{hint}write at least 6MB")
+    return value
+
+
+def disk(raw: Any) -> int:
+    """Return the bytes of disk that a job writes, at least :data:`LEAST_DISK`."""
+    value = parse_bytes(raw, "disk")
+    if value < LEAST_DISK:
+        hint = f"did you mean {raw}GB? " if str(raw).isdigit() else ""
+        raise BadInputError(f"disk {raw!r} is too little", f"{hint}write at least 1MB, or leave it out")
     return value
 
 

@@ -21,6 +21,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "--gpus": ("gpus", "text"),
     "--cpus": ("cpus", "text"),
     "--memory": ("memory", "text"),
+    "--disk": ("disk", "text"),
     "--shm": ("shm", "text"),
     "--time": ("time", "text"),
     "--grace": ("grace", "text"),

@@ -356,7 +356,14 @@ def _fingerprint(flat: Mapping[str, str], indices: str) -> str:
 def _claim_text(claim: Claim, job_id: str, attempt: int) -> str:
     sizes = {gpu.uuid: gpu.memory for gpu in claim.node.gpus}
     gpus = [[hold.uuid, hold.memory] for hold in claim.gpus]
-    stored = {"job": job_id, "attempt": attempt, "gpus": gpus, "cpus": claim.cpus, "memory": claim.memory}
+    stored = {
+        "job": job_id,
+        "attempt": attempt,
+        "gpus": gpus,
+        "cpus": claim.cpus,
+        "memory": claim.memory,
+        "disk": claim.disk,
+    }
     return json.dumps(
         {
             "token": claim.token,
@@ -365,8 +372,10 @@ def _claim_text(claim: Claim, job_id: str, attempt: int) -> str:
             "gpus": [[hold.uuid, hold.memory, sizes[hold.uuid]] for hold in claim.gpus],
             "cpus": claim.cpus,
             "memory": claim.memory,
+            "disk": claim.disk,
             "cpus_total": claim.node.cpus,
             "memory_total": claim.node.memory,
+            "disk_total": claim.node.disk or 0,
             "stored": json.dumps(stored),
         }
     )

@@ -10,7 +10,7 @@ labq:array:<id>:left       string  until the end     submit/move   number of the
 labq:secrets:<id>          hash    until the end     submit/move   secret name -> value; never read back by the API
 labq:queued:<owner>        string  for ever          submit/move   number of the owner's queued jobs
 labq:idem:<owner>:<key>    string  1 day             submit.lua    JSON {ids it made, fingerprint of the request}
-labq:leases:<node>         hash    for ever          move.lua      lease token -> JSON {job, attempt, gpus, cpus, memory}
+labq:leases:<node>         hash    for ever          move.lua      lease token -> JSON {job, attempt, gpus, cpus, memory, disk}
 labq:nodes                 set     for ever          beat.lua      names of nodes
 labq:node:<name>           hash    for ever          beat.lua …    body (JSON), heartbeat (Redis' clock), readings (JSON), drained, alive
 labq:image:<key>           hash    for ever          agents        node -> JSON ImageOnNode

@@ -91,7 +91,9 @@ def _counted(done: Applied, step: object, *args: object) -> None:
 
 
 def _start(start: Start, store: Store, messages: Messages, node: Node, now: float, fence: int) -> str:
-    claim = Claim(secrets.token_hex(8), node, start.fit.gpus, start.fit.cpus, start.fit.memory)
+    claim = Claim(
+        secrets.token_hex(8), node, start.fit.gpus, start.fit.cpus, start.fit.memory, start.fit.disk
+    )
     new = moves.starting(start.job, claim)
     event = store.jobs.move(start.job, new, now=now, by="scheduler", claim=claim, fence=fence)
     messages.start(node.name, new.id, new.attempt, claim.token)

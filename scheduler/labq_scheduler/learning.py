@@ -34,6 +34,7 @@ TELLING = frozenset(
         EndReason.OUT_OF_MEMORY,
         EndReason.GPU_OUT_OF_MEMORY,
         EndReason.TIME_LIMIT,
+        EndReason.DISK_LIMIT,
         EndReason.CANCELLED_BY_USER,
         EndReason.CANCELLED_BY_ADMIN,
         EndReason.IDLE_RECLAIMED,

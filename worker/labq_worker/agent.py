@@ -27,6 +27,7 @@ from labq_worker.containers import Engine, EngineInfo
 from labq_worker.context import Context, NoShipping
 from labq_worker.contexts import ContextSource
 from labq_worker.data_dir import check_data_dir, take_data_dir
+from labq_worker.disk import DiskWatch
 from labq_worker.engine_errors import EngineError
 from labq_worker.follow import sample_memory
 from labq_worker.gpu_use import GpuUse
@@ -126,6 +127,8 @@ class Agent:
                 else require_accepted(self.context.store, config.name, config.node_token)
             ),
         )
+        self._disk = DiskWatch(self.context, info.root, self.runner.stopper.wrote_too_much)
+        self.heartbeat.disk = lambda: self._disk.told
         notes.slots = lambda: {gpu.uuid: gpu.slot for gpu in self.heartbeat.node.gpus}
 
     def run(self) -> None:
@@ -144,7 +147,12 @@ class Agent:
         self._register()
         self.heartbeat.on_turn = self._supervised.loop("heartbeat", WORK_LIMIT).beat
         self.heartbeat.start()
-        for name, work in (("reconcile", self._keep_reconciling), ("memory", self._keep_sampling)):
+        loops = (
+            ("reconcile", self._keep_reconciling),
+            ("memory", self._keep_sampling),
+            ("disk", self._keep_measuring),
+        )
+        for name, work in loops:
             threading.Thread(target=work, name=name, daemon=True).start()
         threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
         node = self.heartbeat.node
@@ -220,6 +228,14 @@ class Agent:
             for attempt in self.context.attempts.all():
                 if attempt.started and not attempt.ended.is_set():
                     sample_memory(attempt, lambda working=attempt: self._pid(working))  # type: ignore[misc]
+
+    def _keep_measuring(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._disk.pause):
+            try:
+                self._disk.look()
+            except Exception:
+                log.exception("disk")
 
     def _pid(self, attempt: Attempt) -> int:
         try:

@@ -39,6 +39,8 @@ class Attempt:
         self.peak_file: Path | None = None
         self.image_id = ""
         self.uid = 0
+        #: bytes that it may write on the node's disk; 0 = its job did not say
+        self.disk = 0
         self.facts: LeaseFacts | None = None
         self.ended = threading.Event()
         self.lock = threading.Lock()

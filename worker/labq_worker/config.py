@@ -50,6 +50,10 @@ class AgentConfig:
     cpus: float | None = None
     #: bytes; None = all but a reserve for the system
     memory: int | None = None
+    #: bytes; None = what is free, less a reserve
+    disk: int | None = None
+    #: seconds between two looks at the disk
+    disk_interval: float = 30.0
     labels: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[AllowedMount, ...] = ()
     builds: int = 2
@@ -86,6 +90,7 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
     if gpus not in {"auto", "none"} and not gpus.startswith(PREFIX):
         raise BadInputError(f"GPUs {gpus!r} are not legal", "write auto, none, or sim:2xRTX-4090-24GB")
     cpus, memory = settings.text("node_cpus"), settings.text("node_memory")
+    disk = settings.text("node_disk")
     return AgentConfig(
         name=name,
         data_dir=settings.path("data_dir"),
@@ -97,6 +102,8 @@ def read_config(settings: Settings, hostname: str, docker_host: str = "") -> Age
         gpus=gpus,
         cpus=parse_cpus(cpus) if cpus else None,
         memory=parse_bytes(memory, "memory of the node") if memory else None,
+        disk=parse_bytes(disk, "disk of the node") if disk else None,
+        disk_interval=settings.seconds("node_disk_interval") or 30.0,
         labels=parse_labels(settings.items("node_labels")),
         mounts=parse_allowed(settings.items("mounts")),
         builds=max(1, settings.number("builds")),

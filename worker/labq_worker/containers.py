@@ -48,6 +48,8 @@ class EngineInfo:
     cpus: int
     memory: int
     system: str
+    #: directory of its files on its machine
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class Engine:
             cpus=int(body.get("NCPU", 1)),
             memory=int(body.get("MemTotal", 0)),
             system=str(body.get("OperatingSystem", "")),
+            root=str(body.get("DockerRootDir", "")),
         )
 
     @_engine
@@ -226,6 +229,16 @@ class Engine:
             started_at=engine_time(state.get("StartedAt", "")),
             finished_at=engine_time(state.get("FinishedAt", "")),
         )
+
+    @_engine
+    def written(self, container: str) -> int:
+        """Return the bytes that a container wrote in its own file system. The engine walks all of it.
+
+        Raises:
+            EngineError: there is no such container, or the engine does not answer.
+        """
+        response = self._api._get(self._api._url("/containers/{0}/json", container), params={"size": 1})
+        return int(self._api._result(response, json=True).get("SizeRw") or 0)
 
     @_engine
     def wait(self, container: str, seconds: float) -> None:

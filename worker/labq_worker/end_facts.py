@@ -64,6 +64,7 @@ def ended(job: Job, seen: SeenEnd, signals: Signals, tail: Sequence[str], peak_m
         peak_memory=peak_memory,
         memory_limit=job.memory or 0,
         time_limit=job.spec.time,
+        disk_limit=job.disk or 0,
         sent_sigterm=signals.sigterm or (signals.unknown and after_stop),
         killed_after_grace=signals.sigkill or inferred_kill,
     )

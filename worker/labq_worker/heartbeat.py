@@ -68,6 +68,8 @@ class Heartbeat:
         self.on_turn: Callable[[], None] = lambda: None
         #: whether the store answered the last beat; None = there was none yet
         self.heard: bool | None = None
+        #: bytes of disk that jobs may have; None = not told
+        self.disk: Callable[[], int | None] = lambda: self.node.disk
         self._stop = threading.Event()
 
     def register(self) -> None:
@@ -77,7 +79,7 @@ class Heartbeat:
             NotAllowedError: it was removed from the lab.
         """
         self._may_register()
-        self.node = replace(self.node, near=self._near())
+        self.node = replace(self.node, near=self._near(), disk=self.disk())
         self._store.nodes.register(self.node, now=now(), readings=self._said())
 
     def start(self) -> None:
@@ -119,7 +121,7 @@ class Heartbeat:
                         log.warning("GPU %s (%s): %s", gpu.slot, gpu.uuid, gpu.fault)
                 self.node = replace(self.node, gpus=gpus)
                 self.register()
-        if self._near() != self.node.near:
+        if self._near() != self.node.near or self.disk() != self.node.disk:
             self.register()
         if not self._store.nodes.heartbeat(self.node.name, self._said(), now=now()):
             self._may_register()

@@ -78,6 +78,7 @@ class Runner:
         ours = job.lease == attempt.lease and job.node == self._context.config.name and job.state in HOLDING
         if ours:
             attempt.number = job.attempt
+            attempt.disk = job.disk or 0
             attempt.image_id = attempt.image_id or self._context.image_ids.get(job.image_key, "")
             if attempt.facts is None:
                 attempt.uid, attempt.facts = job.uid, _facts(attempt, job)

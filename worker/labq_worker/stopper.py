@@ -8,6 +8,7 @@ from labq import moves
 from labq.clock import now
 from labq.ending import EndReason, StopRequest
 from labq.errors import NotFoundError, UnavailableError
+from labq.job import Job
 from labq.states import JobState
 from labq.store import StaleError
 from labq_worker.attempts import Attempt
@@ -21,7 +22,7 @@ AGAIN = 1.0
 
 
 class Stopper:
-    """Stops containers: on request, at the time limit, when their lease is gone."""
+    """Stops containers: on request, at the time limit, when too much is written, when their lease is gone."""
 
     def __init__(self, context: Context) -> None:
         """Use the parts."""
@@ -63,6 +64,23 @@ class Stopper:
         attempt.time_armed = True
         attempt.keep(self._context.timers.after(seconds, lambda: self._time_is_over(attempt)))
 
+    def wrote_too_much(self, attempt: Attempt) -> None:
+        """Stop the container because it wrote more than its job asked for; whoever measures asks again while it runs.
+
+        Raises:
+            LabqError: the store did not take it.
+        """
+        job = self._context.store.jobs.get(attempt.job_id)
+        if job.lease == attempt.lease and job.state is JobState.RUNNING:
+            job = self._move_to_stopping(job, EndReason.DISK_LIMIT)
+            self.begin(attempt, job.grace, job.stop.at if job.stop is not None else now())
+
+    def _move_to_stopping(self, job: Job, reason: EndReason) -> Job:
+        at = now()
+        stopping = moves.stopping(job, StopRequest(reason, "labq", at))
+        self._context.store.jobs.move(job, stopping, now=at, by=self._context.by)
+        return stopping
+
     def _time_is_over(self, attempt: Attempt) -> None:
         if attempt.ended.is_set():
             return
@@ -75,10 +93,7 @@ class Stopper:
                 self.at_time_limit(attempt, AGAIN)
                 return
             if job.state is JobState.RUNNING:
-                at = now()
-                stopping = moves.stopping(job, StopRequest(EndReason.TIME_LIMIT, "labq", at))
-                self._context.store.jobs.move(job, stopping, now=at, by=self._context.by)
-                job = stopping
+                job = self._move_to_stopping(job, EndReason.TIME_LIMIT)
             if job.stop is not None:
                 self.begin(attempt, job.grace, job.stop.at)
         except (UnavailableError, StaleError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labq.cli.render.jobs import Job
 
 #: Keys of a spec that the block shows elsewhere, or that say nothing to a person.
-_SHOWN_ELSEWHERE = {"name", "gpus", "cpus", "memory", "image", "context", "command", "note", "tags"}
+_SHOWN_ELSEWHERE = {"name", "gpus", "cpus", "memory", "disk", "image", "context", "command", "note", "tags"}
 
 
 def job_block(job: Job, now: float, *, colours: bool = False) -> str:
@@ -95,6 +95,7 @@ def _host(job: Job, spec: Mapping[str, Any]) -> str:
     parts = [
         f"{cpus:g} core{'' if cpus == 1 else 's'}" if isinstance(cpus, float | int) else "",
         str(memory or ""),
+        f"{spec['disk']} of disk" if spec.get("disk") else "",
     ]
     return ", ".join(part for part in parts if part)
 

@@ -42,6 +42,9 @@ def _node(node: Mapping[str, Any], now: float, width: int, colours: bool) -> str
         f"  cores {_number(cpus - (node.get('cpus_held') or 0))} free of {_number(cpus)}, "
         f"memory {about_bytes(memory - (node.get('memory_held') or 0))} free of {about_bytes(memory)}",
     ]
+    if node.get("disk") is not None:
+        disk = max(0, node["disk"] - (node.get("disk_held") or 0))
+        lines[-1] += f", disk {about_bytes(disk)} free of {about_bytes(node['disk'])}"
     if node.get("behind"):
         lines.append(
             f"  labq {clean(str(node.get('version')))} there is older than the server: "

@@ -4,8 +4,8 @@
 -- KEYS  none
 -- ARGV  1 job id   2 expected state   3 expected lease token, "" = none held, "*" = any
 --       4 new state   5 now   6 JSON object of fields to set   7 JSON list of fields to delete
---       8 claim: JSON {token, node, attempt, gpus: [[uuid, bytes or 0, bytes of the card], ...], cpus, memory,
---         cpus_total, memory_total, stored: text to keep} or ""; a move to starting brings one
+--       8 claim: JSON {token, node, attempt, gpus: [[uuid, bytes or 0, bytes of the card], ...], cpus, memory, disk,
+--         cpus_total, memory_total, disk_total, stored: text to keep} or ""; a move to starting brings one
 --       9 fencing number of the leader, "" = not from the loop   10 who moves it (for the event)
 --       11 expected reason of the request to stop it, "" = there is none: who judges an end must know of a cancel
 -- Returns {"ok", event id}
@@ -34,11 +34,12 @@ if not MOVES[from .. ">" .. to] then return {"illegal"} end
 local claim = ARGV[8] ~= "" and cjson.decode(ARGV[8]) or nil
 if (to == "starting") ~= (claim ~= nil) then return {"illegal"} end
 if claim then
-  local asked, cpus, memory = {}, claim.cpus, claim.memory
+  local cpus, memory, disk = claim.cpus, claim.memory, claim.disk
   local held = {}
   for _, text in ipairs(redis.call("HVALS", "labq:leases:" .. claim.node)) do
     local other = cjson.decode(text)
-    cpus, memory = cpus + other.cpus, memory + other.memory
+    -- leases of an older server tell no disk
+    cpus, memory, disk = cpus + other.cpus, memory + other.memory, disk + (other.disk or 0)
     for _, gpu in ipairs(other.gpus) do
       local sum = held[gpu[1]] or 0
       held[gpu[1]] = gpu[2] == 0 and math.huge or sum + gpu[2]
@@ -53,6 +54,8 @@ if claim then
   -- a thousandth of a core of slack: sums of decimal fractions are not exact
   if cpus > claim.cpus_total + 0.001 then return {"busy", "not enough cores"} end
   if memory > claim.memory_total then return {"busy", "not enough memory"} end
+  -- who asks for no disk is let in on a node whose disk has shrunk below what is promised there
+  if claim.disk > 0 and disk > claim.disk_total then return {"busy", "not enough disk"} end
   redis.call("HSET", "labq:leases:" .. claim.node, claim.token, claim.stored)
 end
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from labq.gpu_request import GpuRequest
 from labq.job import Job
 from labq.spec import JobSpec
-from labq.units import about_bytes, format_duration
+from labq.spec_values import LEAST_DISK
+from labq.units import about_bytes, format_bytes, format_duration
 from labq_scheduler.decide import decide
 from labq_scheduler.forecast.ahead import Now
 from labq_scheduler.forecast.line import with_jobs, without
@@ -21,7 +22,7 @@ from labq_scheduler.policy.fit import constraints_hold
 from labq_scheduler.policy.ground import Ground
 from labq_scheduler.policy.room import Room
 from labq_scheduler.policy.rules import Rules
-from labq_scheduler.policy.shape import Shape
+from labq_scheduler.policy.shape import shape_of
 from labq_scheduler.snapshot import Snapshot
 
 #: Variants that are told, and futures that are thought through for each.
@@ -95,6 +96,10 @@ def variants(spec: JobSpec, rooms: dict[str, Room]) -> Iterator[Variant]:
         yield Variant(
             replace(spec, memory=half), f"{about_bytes(half)} of memory", f"--memory {about_bytes(half)}"
         )
+    if spec.disk is not None and (half := spec.disk // 2) >= LEAST_DISK:
+        yield Variant(
+            replace(spec, disk=half), f"{about_bytes(half)} of disk", f"--disk {format_bytes(half)}"
+        )
 
 
 def sooner(
@@ -134,7 +139,7 @@ def sooner(
         if _is_as_much(variant.spec, job.spec) and _places(variant.spec, could) == places:
             continue  # it could run nowhere else: that it seems to start sooner is chance
         changed = replace(job, spec=variant.spec)
-        shape = Shape(variant.spec.gpus, variant.spec.cpus, variant.spec.memory, variant.spec.nodes)
+        shape = shape_of(variant.spec)
         with_it = replace(bare, queue=with_jobs(bare.queue, [changed], bare.runtimes))
         if any(room.fits(shape) is not None for room in could.values()):
             node = _starts_now(changed, with_it, rules, ground.copy())

@@ -10,6 +10,7 @@ from labq.gpu_request import GpuRequest
 from labq.limits import resolve_cpus, resolve_memory
 from labq.node import Node
 from labq.spec import JobSpec
+from labq.spec_values import LEAST_DISK
 from labq.units import about_bytes
 from labq_scheduler.policy.room import Room
 from labq_scheduler.policy.shape import Shape
@@ -37,14 +38,26 @@ def nearest_fit(spec: JobSpec, nodes: Sequence[Node]) -> str | None:
     allowed = [node for node in nodes if constraints_hold(spec, node)]
     if not allowed:
         return _nearest_node(spec, nodes)
-    if not any(Room.empty(node).fit(replace(spec, cpus=0.01, memory=1)) for node in allowed):
+    bare = replace(spec, cpus=0.01, memory=1, disk=None)
+    fitting = [node for node in allowed if Room.empty(node).fit(bare)]
+    if not fitting:
         return _nearest_gpus(spec.gpus, allowed)
-    fitting = [node for node in allowed if Room.empty(node).fit(replace(spec, cpus=0.01, memory=1))]
+    if spec.disk and (enough := [node for node in fitting if could_hold(replace(spec, disk=None), node)]):
+        return _nearest_disk(spec.disk, enough, such="such " if len(enough) < len(nodes) else "")
     best = max(fitting, key=lambda node: (node.memory, node.cpus, node.name))
     wants = f"{resolve_cpus(spec, best):g} cores and {about_bytes(resolve_memory(spec, best))} of memory"
     has = f"{best.cpus:g} cores and {about_bytes(best.memory)}"
     such = "with such GPUs " if spec.gpus.count else ""
     return f"no node {such}has {wants}; the largest, {best.name}, has {has}"
+
+
+def _nearest_disk(disk: int, nodes: Sequence[Node], such: str) -> str:
+    most = max(nodes, key=lambda node: (node.disk or 0, node.name))
+    if most.disk is None:
+        return f"no {such}node tells how much disk jobs may use there; without --disk it would run"
+    whole = f"{most.disk // 2**30}GB" if most.disk >= 2**30 else f"{most.disk // 2**20}MB"
+    would = f"--disk {whole} would fit" if most.disk >= LEAST_DISK else "it is full"
+    return f"no {such}node has {about_bytes(disk)} of disk for jobs; the largest, {most.name}, has {about_bytes(most.disk)}: {would}"
 
 
 def _nearest_node(spec: JobSpec, nodes: Sequence[Node]) -> str:

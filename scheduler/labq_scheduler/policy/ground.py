@@ -184,15 +184,17 @@ class Ground:
 
     def _who_could(self, shape: Shape, names: Set[str]) -> set[str]:
         """Return which of these nodes could hold a shape if nothing else ran there."""
-        known: dict[Kind, bool] = {}
+        # Disks differ from node to node and from hour to hour: they only count where they are asked for.
+        known: dict[tuple[Kind, int | None], bool] = {}
         found = set()
         for name in names:
             place = self.places[name]
             if shape.nodes and not constraints_hold(shape, place.node):
                 continue
-            if place.kind not in known:
-                known[place.kind] = Room.empty(place.node).fit(shape) is not None
-            if known[place.kind]:
+            kind = place.kind, place.node.disk if shape.disk else None
+            if kind not in known:
+                known[kind] = Room.empty(place.node).fit(shape) is not None
+            if known[kind]:
                 found.add(name)
         return found
 
@@ -234,6 +236,7 @@ def _is_same(one: Node, other: Node) -> bool:
         one.gpus == other.gpus
         and one.cpus == other.cpus
         and one.memory == other.memory
+        and one.disk == other.disk
         and one.labels == other.labels
         and one.near == other.near
     )

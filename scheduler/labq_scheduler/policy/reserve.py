@@ -1,7 +1,7 @@
 """The reservation of the first job that cannot start. Pure.
 
 EASY backfill with concrete resources (Lifka, "The ANL/IBM SP scheduling system", JSSPP 1995, for the idea of one
-reservation): the first job that cannot start is promised GPUs, cores and memory of one node, at the time when enough of
+reservation): the first job that cannot start is promised GPUs, cores, memory and disk of one node, at the time when enough of
 what runs there will have ended. A job behind it may start now only if that does not delay it: on another node, beside it
 in what is left over at that time, or anywhere when it will have ended before. Which end counts: ``finish`` in
 policy/passing.py.
@@ -138,6 +138,6 @@ def best(found: Iterable[tuple[str, Earliest]]) -> tuple[str, Earliest] | None:
 
 
 def _within(fit: Fit, spare: Room) -> bool:
-    if fit.cpus > spare.cpus + EPSILON or fit.memory > spare.memory:
+    if fit.cpus > spare.cpus + EPSILON or fit.memory > spare.memory or 0 < fit.disk > spare.disk:
         return False
     return all(spare.gpus.get(hold.uuid, 0) >= (hold.memory or spare.sizes[hold.uuid]) for hold in fit.gpus)

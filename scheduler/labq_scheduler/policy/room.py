@@ -1,7 +1,7 @@
 """What a node has free, and whether a job fits in it. Pure.
 
 ``Room`` is the one mutable thing of a decision: it starts as the node's capacity, and holds are taken
-from it and given back. It never goes below zero: ``fit`` says None instead. What fits is remembered by shape until
+from it and given back. It never goes below zero by that: ``fit`` says None instead. What fits is remembered by shape until
 something is taken or given back.
 """
 
@@ -32,6 +32,8 @@ class Fit:
     gpus: tuple[GpuHold, ...]
     cpus: float
     memory: int
+    #: bytes; 0 = the job did not say
+    disk: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Room:
     outside: dict[str, int] = field(default_factory=dict)
     #: bytes of each card of the node; never changed
     sizes: dict[str, int] = field(default_factory=dict)
+    #: bytes; below zero when the node's disk has shrunk under what is promised
+    disk: int = 0
     #: healthy GPUs of which nothing is held; -1 = to be counted again
     _whole: int = -1
     _fits: dict[Shape, Fit | None] = field(default_factory=dict)
@@ -60,13 +64,13 @@ class Room:
         """Return the room of a node on which nothing runs."""
         sizes = {gpu.uuid: gpu.memory for gpu in node.gpus}
         healthy = {gpu.uuid: gpu.memory for gpu in node.gpus if not gpu.fault}
-        return Room(node, node.cpus, node.memory, healthy, sizes=sizes)
+        return Room(node, node.cpus, node.memory, healthy, sizes=sizes, disk=node.disk or 0)
 
     def copy(self) -> Room:
         """Return an independent copy."""
         return Room(
             self.node, self.cpus, self.memory, dict(self.gpus), dict(self.sharers), dict(self.outside), self.sizes,
-            self._whole,
+            self.disk, self._whole,
         )  # fmt: skip
 
     @property
@@ -107,6 +111,7 @@ class Room:
         self._changed()
         self.cpus -= fit.cpus
         self.memory -= fit.memory
+        self.disk -= fit.disk
         for hold in fit.gpus:
             if (free := self._where(hold.uuid)) is not None:
                 free[hold.uuid] -= hold.memory or self.sizes[hold.uuid]
@@ -117,6 +122,7 @@ class Room:
         self._changed()
         self.cpus += fit.cpus
         self.memory += fit.memory
+        self.disk += fit.disk
         for hold in fit.gpus:
             if (free := self._where(hold.uuid)) is not None:
                 free[hold.uuid] += hold.memory or self.sizes[hold.uuid]
@@ -135,8 +141,11 @@ class Room:
         cpus, memory = resolve_cpus(spec, self.node), resolve_memory(spec, self.node)
         if cpus > self.cpus + EPSILON or memory > self.memory:
             return None
+        disk = spec.disk or 0
+        if disk and disk > self.disk:
+            return None
         holds = self._fit_gpus(request, avoid) if avoid else self._picked(request)
-        return None if holds is None else Fit(holds, cpus, memory)
+        return None if holds is None else Fit(holds, cpus, memory, disk)
 
     def _picked(self, request: GpuRequest) -> tuple[GpuHold, ...] | None:
         try:
@@ -196,7 +205,7 @@ class Room:
 
 def held_by(job: Job) -> Fit:
     """Return what a holding job holds."""
-    return Fit(job.gpus, job.cpus or 0.0, job.memory or 0)
+    return Fit(job.gpus, job.cpus or 0.0, job.memory or 0, job.disk or 0)
 
 
 def preference(request: GpuRequest, model: str) -> int:

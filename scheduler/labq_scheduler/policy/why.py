@@ -84,6 +84,8 @@ def needs(job: Job) -> str:
         parts.append(_cores(spec.cpus or DEFAULT_CPUS))
     if spec.memory is not None:
         parts.append(f"{about_bytes(spec.memory)} of memory")
+    if spec.disk is not None:
+        parts.append(f"{about_bytes(spec.disk)} of disk")
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -157,7 +159,7 @@ def _lacks(job: Job, room: Room) -> str:
     What a job gets with its GPUs and did not ask for comes free with them: it is told only where they would suffice.
     """
     spec, parts = job.spec, []
-    few = room.fit(replace(spec, cpus=0.0, memory=0)) is None
+    few = room.fit(replace(spec, cpus=0.0, memory=0, disk=None)) is None
     if few:
         parts.append(_free_gpus(spec, room))
     cpus, memory = resolve_cpus(spec, room.node), resolve_memory(spec, room.node)
@@ -167,6 +169,8 @@ def _lacks(job: Job, room: Room) -> str:
     if memory > room.memory and (spec.memory is not None or not few):
         gets = "" if spec.memory is not None else f" of the {about_bytes(memory)} that it gets there"
         parts.append(f"{about_bytes(max(0, room.memory))} of memory free{gets}")
+    if spec.disk and spec.disk > room.disk:
+        parts.append(f"{about_bytes(max(0, room.disk))} of disk free")
     return " and ".join(parts)
 
 

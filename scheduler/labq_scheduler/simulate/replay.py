@@ -239,7 +239,7 @@ def running_parts(start: Start, now: float) -> tuple[Job, ...]:
     """Return what runs once a job was started: one for each node."""
     return tuple(
         replace(
-            start.job, state=JobState.RUNNING, node=node, gpus=fit.gpus, cpus=fit.cpus, memory=fit.memory,
+            start.job, state=JobState.RUNNING, node=node, gpus=fit.gpus, cpus=fit.cpus, memory=fit.memory, disk=fit.disk or None,
             started_at=now, attempt=1, lease="simulated",
         )
         for node, fit in ((start.node, start.fit), *start.more)

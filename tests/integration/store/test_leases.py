@@ -115,6 +115,47 @@ def test_cores_and_memory_are_never_leased_twice(store: Store) -> None:
     assert all("not enough cores" in text for text in refusals)
 
 
+def test_the_last_disk_is_given_to_one_of_many_who_claim_it_at_once(store: Store) -> None:
+    node, jobs = replace(NODE, disk=100 * GB), submit(store, 8)
+    gate = threading.Barrier(8)
+
+    def claim(position: int) -> str | None:
+        own, job = Store(store.connection.url), jobs[position]
+        taken = Claim(f"lease-{position}", node, (), 0.1, GB, 60 * GB)
+        gate.wait()
+        try:
+            own.jobs.move(job, moves.starting(job, taken), now=2.0, by="test", claim=taken)
+        except BusyError as error:
+            assert "not enough disk" in error.what
+            return None
+        return job.id
+
+    with ThreadPoolExecutor(8) as pool:
+        (winner,) = [won for won in pool.map(claim, range(8)) if won]
+    assert store.jobs.get(winner).disk == 60 * GB
+    assert store.jobs.leases("n1") == {store.jobs.get(winner).lease: winner}
+
+
+def test_a_disk_that_shrank_keeps_nobody_out_who_asks_for_none(store: Store) -> None:
+    first, second, third = submit(store, 3)
+    large = Claim("l1", replace(NODE, disk=100 * GB), (), 0.1, GB, 60 * GB)
+    store.jobs.move(first, moves.starting(first, large), now=2.0, by="test", claim=large)
+    small = replace(NODE, disk=10 * GB)
+    none, some = Claim("l2", small, (), 0.1, GB), Claim("l3", small, (), 0.1, GB, GB)
+    store.jobs.move(second, moves.starting(second, none), now=2.0, by="test", claim=none)
+    with pytest.raises(BusyError, match="not enough disk"):
+        store.jobs.move(third, moves.starting(third, some), now=2.0, by="test", claim=some)
+
+
+def test_leases_of_a_server_that_knew_no_disk_count_as_none(store: Store) -> None:
+    job, node = submit(store)[0], replace(NODE, disk=100 * GB)
+    old = json.dumps({"job": "77", "attempt": 1, "gpus": [], "cpus": 1.0, "memory": GB})
+    store.connection.client.hset("labq:leases:n1", "old", old)
+    claim = Claim("l", node, (), 0.1, GB, 100 * GB)
+    store.jobs.move(job, moves.starting(job, claim), now=2.0, by="test", claim=claim)
+    assert set(store.jobs.leases("n1")) == {"old", "l"}
+
+
 def test_the_events_tell_the_whole_story(store: Store) -> None:
     (job,) = submit(store)
     first = start(store, job, "l1", "n1-0")

@@ -150,6 +150,7 @@ class AgentNode:
         claim = moves.Claim(
             token=secrets.token_hex(8), node=node, gpus=tuple(GpuHold(uuid) for uuid in gpus),
             cpus=resolve_cpus(job.spec, node), memory=resolve_memory(job.spec, node),
+            disk=job.spec.disk or 0,
         )  # fmt: skip
         starting = moves.starting(job, claim)
         self.store.jobs.move(job, starting, now=now(), by="test", claim=claim)

@@ -18,6 +18,13 @@ def test_a_record_is_read_back_alike() -> None:
     assert Node.from_wire(json.loads(json.dumps(node.to_wire())), heartbeat=node.heartbeat) == node
 
 
+def test_an_agent_that_does_not_tell_its_disk_is_read() -> None:
+    body = make_node().to_wire()
+    del body["disk"]
+    assert Node.from_wire(body).disk is None
+    assert Node.from_wire(body | {"disk": 5}).to_wire()["disk"] == 5
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -26,6 +33,8 @@ def test_a_record_is_read_back_alike() -> None:
         {"cpus": "many"},
         {"memory": -1},
         {"memory": None},
+        {"disk": -1},
+        {"disk": "much"},
         {"labels": {"rack": {"a": 1}}},
         {"labels": ["rack"]},
         {"gpus": [{"uuid": "u", "index": 0, "model": "A100", "memory": "80GB"}]},

@@ -33,6 +33,7 @@ JOBS = st.lists(
             optional={
                 "cpus": st.sampled_from([0.5, 1, 4, 16]),
                 "memory": st.sampled_from(["1GB", "16GB", "60GB"]),
+                "disk": st.sampled_from(["10GB", "70GB"]),
                 "time": st.sampled_from(["10m", "2h"]),
                 "priority": st.sampled_from(["urgent", "normal", "low"]),
                 "nodes": st.sampled_from([["n0"], ["!n1"]]),
@@ -68,6 +69,7 @@ def lab(nodes: list[tuple[int, str, int]]) -> list[Node]:
         make_node(f"n{i}", gpus=gpus, model=model, gpu_memory=(80 if "A100" in model else 24) * GB, cpus=cpus)
         for i, (gpus, model, cpus) in enumerate(nodes)
     ]
+    made = [replace(node, disk=(100 * GB, None)[number % 3 // 2]) for number, node in enumerate(made)]
     return [replace(node, near=_pairs(node)) if "A100" in str(node.gpus) else node for node in made]
 
 
@@ -127,6 +129,7 @@ def test_nothing_is_ever_oversubscribed_and_every_waiting_job_has_a_why(
     for room in rooms.values():
         assert room.cpus >= -0.01
         assert room.memory >= 0
+        assert room.disk >= 0
         assert all(free >= 0 for free in room.gpus.values())
     for start in decisions.starts:
         sizes = {gpu.uuid: gpu for node in nodes for gpu in node.gpus}
