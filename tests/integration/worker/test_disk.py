@@ -1,5 +1,6 @@
 """The disk of a node: what the agent tells of it, and what becomes of a job that writes more than it asked for."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -59,7 +60,8 @@ def test_the_agent_tells_what_its_setting_says(make_node: Callable[..., AgentNod
     assert node.node().disk == 5 * 2**30
 
 
-def test_without_a_setting_it_tells_less_than_is_free_and_what_is_promised_stays(quick: AgentNode) -> None:
+def test_without_a_setting_it_tells_less_than_is_free(quick: AgentNode) -> None:
     told = wait_for(lambda: quick.node().disk, 10, "the agent to tell its disk", hint=quick.said)
     assert told is not None
-    assert 0 < told < 2**60
+    # nobody has a promise here, and the agent keeps a reserve that is larger than what it may be late by
+    assert told < shutil.disk_usage(quick.data).free
