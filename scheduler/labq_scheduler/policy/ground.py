@@ -6,6 +6,7 @@ only then which shapes fit there. A ``Ground`` that was thrown away costs time a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -50,6 +51,8 @@ class Ground:
         #: of shares only
         self._asked: dict[Shape, float] = {}
         self._fitting: dict[Shape, set[str]] = {}
+        #: model -> cards on the nodes that take work
+        self._cards: Counter[str] = Counter()
         #: person -> parts of GPUs held (``parts_of``)
         self._held: dict[str, int] = {}
         self._jobs: dict[str, int] = {}
@@ -94,8 +97,13 @@ class Ground:
         other.places, other.ends = dict(self.places), self.ends.copy()
         other._could = dict(self._could)
         other._fitting = {shape: set(names) for shape, names in self._fitting.items()}
+        other._cards = self._cards
         other._held, other._jobs = dict(self._held), dict(self._jobs)
         return other
+
+    def cards(self) -> Mapping[str, int]:
+        """Return how many cards of each model there are on the nodes that take work."""
+        return self._cards
 
     def could(self, shape: Shape) -> frozenset[str]:
         """Return the nodes that could hold a shape if nothing else ran there."""
@@ -171,6 +179,7 @@ class Ground:
             self._fitting = {shape: names for shape, names in self._fitting.items() if shape in wanted}
         if others:
             self._asked.clear()
+            self._cards = Counter(gpu.model for place in self.places.values() for gpu in place.node.gpus)
             here = others & self.places.keys()
             for shape, names in self._could.items():
                 self._could[shape] = (names - others) | self._who_could(shape, here)

@@ -58,7 +58,7 @@ class Openings:
         self, shape: Shape, names: Set[str], reservation: Reservation | None, finish: float
     ) -> tuple[Mapping[str, Fit], str] | None:
         """Return what a job gets by node, and why there; None when it cannot start now. See policy/place.py."""
-        found = place(shape, self.rooms, names, reservation, finish) if names else None
+        found = place(shape, self.rooms, names, reservation, finish, self._ground.cards()) if names else None
         return None if found is None else ({found[0]: found[1]}, found[2])
 
     def plan(

@@ -318,3 +318,15 @@ def test_why_says_that_a_shorter_limit_might_let_a_job_pass(limit: dict[str, str
     assert said.endswith(f"; starting this one on n1 now could delay it ({hint}, --time, might let it pass)")
     _, snapshot = seen(time="30m")
     assert started(decide(snapshot, IN_ORDER)) == {"3": "n1"}
+
+
+def test_of_cards_of_one_size_a_job_that_takes_any_gets_the_commonest_and_leaves_rare_ones_to_who_insists() -> (
+    None
+):
+    cards = {"n1": ("Tesla P100", 17_071_865_856, 2), "n2": ("Tesla T4", 16_106_127_360, 2), "n3": ("Tesla T4", 16_106_127_360, 4)}  # fmt: skip
+    nodes = [make_node(name, gpus=count, model=model, gpu_memory=memory) for name, (model, memory, count) in cards.items()]  # fmt: skip
+    six = [make_job(str(number), gpus="1", cpus=0.1, memory="6MB") for number in range(1, 8)]
+    places = started(decide(make_snapshot(six, nodes), IN_ORDER))
+    assert list(places.values()) == ["n2", "n2", "n3", "n3", "n3", "n3", "n1"]
+    insists = make_job("8", gpus="P100")
+    assert started(decide(make_snapshot([*six[:5], insists], nodes), IN_ORDER))["8"] == "n1"
