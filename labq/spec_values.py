@@ -112,19 +112,19 @@ def cpus(raw: Any) -> float:
 
 def memory(raw: Any) -> int:
     """Return a container's main memory in bytes, at least what Docker starts one with."""
-    value = parse_bytes(raw, "memory")
-    if value < LEAST_MEMORY:
-        hint = f"did you mean {raw}GB? " if str(raw).isdigit() else ""
-        raise BadInputError(f"memory {raw!r} is too little", f"{hint}write at least 6MB")
-    return value
+    return _at_least(raw, "memory", LEAST_MEMORY, "write at least 6MB")
 
 
 def disk(raw: Any) -> int:
     """Return the bytes of disk that a job writes, at least :data:`LEAST_DISK`."""
-    value = parse_bytes(raw, "disk")
-    if value < LEAST_DISK:
+    return _at_least(raw, "disk", LEAST_DISK, "write at least 1MB, or leave it out")
+
+
+def _at_least(raw: Any, name: str, least: int, legal: str) -> int:
+    value = parse_bytes(raw, name)
+    if value < least:
         hint = f"did you mean {raw}GB? " if str(raw).isdigit() else ""
-        raise BadInputError(f"disk {raw!r} is too little", f"{hint}write at least 1MB, or leave it out")
+        raise BadInputError(f"{name} {raw!r} is too little", f"{hint}{legal}")
     return value
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from builders import make_job, make_node
 from support.redis import RedisServer
 from support.waiting import wait_for
@@ -19,19 +16,6 @@ from labq.store import Store
 from labq_scheduler.board import Board
 
 NODE = make_node("n1", gpus=2)
-
-
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
-@pytest.fixture
-def board(store: Store) -> Iterator[Board]:
-    board = Board(store)
-    board.start()
-    yield board
-    board.stop()
 
 
 def test_a_write_is_seen_after_waiting_for_it(store: Store, board: Board) -> None:

@@ -37,11 +37,6 @@ class Records:
 
 
 @pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
-@pytest.fixture
 def records() -> Records:
     return Records()
 

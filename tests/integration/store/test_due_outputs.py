@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from builders import make_job, make_node
 
 from labq import moves
@@ -19,19 +16,6 @@ from labq_scheduler.due_outputs import PATIENCE, give_up, given_up
 
 NODE = make_node("n1", gpus=2)
 GONE = make_node("n2")
-
-
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
-@pytest.fixture
-def board(store: Store) -> Iterator[Board]:
-    board = Board(store)
-    board.start()
-    yield board
-    board.stop()
 
 
 def preempted(store: Store, *, retries: int = 0, reason: EndReason = EndReason.PREEMPTED) -> Job:

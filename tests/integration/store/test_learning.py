@@ -30,11 +30,6 @@ KIND = Kind("ann", "train", 1)
 
 
 @pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
-@pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
     history = History("", tmp_path / "data")  # a directory that is not there yet: the records do not answer
     yield history

@@ -32,11 +32,6 @@ from labq_scheduler.board import Board
 NODE = make_node("n1", gpus=4, cpus=8, memory=32 * GB)
 
 
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
 def submit(store: Store, count: int = 1) -> list[Job]:
     result = store.jobs.submit(make_job(gpus="1"), indices=list(range(count)), now=1.0)
     return store.jobs.get_many(result.jobs)

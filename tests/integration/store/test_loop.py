@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from builders import make_job, make_node
 from support.waiting import wait_for
 
@@ -39,19 +38,6 @@ class Silent:
 
     def prepare(self, node: str, image_key: str, job_id: str) -> None:
         """Do nothing."""
-
-
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
-@pytest.fixture
-def board(store: Store) -> Iterator[Board]:
-    board = Board(store)
-    board.start()
-    yield board
-    board.stop()
 
 
 def leader(store: Store) -> int:

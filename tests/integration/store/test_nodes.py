@@ -11,11 +11,6 @@ from labq.errors import NotFoundError
 from labq.store import Store
 
 
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
-
-
 @pytest.mark.parametrize("skew", [-3600.0, 0.0, 3600.0])
 def test_a_nodes_wrong_clock_makes_it_neither_silent_nor_immortal(store: Store, skew: float) -> None:
     store.nodes.register(make_node("n1"), now=now() + skew)

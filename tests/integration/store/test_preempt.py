@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from builders import make_job, make_node
 
 from labq import moves
@@ -32,11 +31,6 @@ class Told:
 
     def prepare(self, node: str, image_key: str, job_id: str) -> None:
         """Do nothing."""
-
-
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
 
 
 def _running(store: Store, fence: int) -> Job:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from builders import make_job, make_node, make_snapshot
 
 from labq import moves
@@ -17,11 +16,6 @@ from labq_scheduler.stuck import EVERY, GAP, PATIENCE, StuckWatch
 #: Looks from the first that finds nothing for a job to the one that tells.
 TURNS = int(PATIENCE / EVERY)
 BIG, SMALL = make_node(gpus=4), make_node(gpus=1)
-
-
-@pytest.fixture
-def store(redis_url: str) -> Store:
-    return Store(redis_url)
 
 
 def submit(store: Store) -> Job:

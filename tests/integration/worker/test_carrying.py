@@ -46,6 +46,14 @@ def preempt(node: AgentNode, job_id: str) -> Job:
     return node.state(job_id, JobState.QUEUED)
 
 
+def sent(node: AgentNode) -> str:
+    """Preempt a job that saves, and return its id when the server has its outputs."""
+    job_id = node.begin(saves())
+    preempt(node, job_id)
+    wait_for(lambda: node.store.jobs.get(job_id).outputs_due is None, 20, "its outputs", hint=node.said)
+    return job_id
+
+
 def _own_log(node: AgentNode, job_id: str) -> bytes:
     (container,) = node.containers(job=job_id)
     return bytes(container.logs())
@@ -146,9 +154,7 @@ def test_a_cancel_while_outputs_are_brought_ends_it_at_once(
     two: tuple[AgentNode, AgentNode], server: Server
 ) -> None:
     first, second = two
-    job_id = first.begin(saves())
-    preempt(first, job_id)
-    wait_for(lambda: first.store.jobs.get(job_id).outputs_due is None, 20, "its outputs", hint=first.said)
+    job_id = sent(first)
     server.stop()
     try:
         second.claim(job_id)
@@ -167,9 +173,7 @@ def test_outputs_that_no_disk_holds_give_the_job_back(
     two: tuple[AgentNode, AgentNode], server: Server
 ) -> None:
     first, second = two
-    job_id = first.begin(saves())
-    preempt(first, job_id)
-    wait_for(lambda: first.store.jobs.get(job_id).outputs_due is None, 20, "its outputs", hint=first.said)
+    job_id = sent(first)
     blocked = second.data / "outputs" / job_id
     blocked.parent.mkdir(exist_ok=True)
     blocked.write_text("in the way")  # as bad as a disk that is full: nothing can be made there
